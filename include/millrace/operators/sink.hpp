@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The door for sinks. A sink is a copyable description; `open` makes the writer that a worker
+/// feeds. Writers run on one worker's thread and never block: one that has enough to do calls
+/// `block()`, and nothing more arrives (beyond what is already on its way: at most the output of
+/// one batch) until `unblock()`.
+///
+///     struct my_sink {
+///       my_writer open(sink_context& context) const;    // may be immovable
+///     };
+///     struct my_writer {
+///       void write(const reading& value, timestamp time);
+///     };
+#pragma once
+
+#include <millrace/base/environment.hpp>
+#include <millrace/base/error.hpp>
+#include <millrace/base/metrics.hpp>
+#include <millrace/base/time.hpp>
+
+#include <concepts>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace millrace {
+
+/// What a writer may use for as long as it lives. On the worker's thread.
+class sink_context {
+ public:
+  virtual ~sink_context() = default;
+
+  /// The sink's name in the pipeline.
+  virtual const std::string& name() const = 0;
+
+  /// The pipeline's name.
+  virtual const std::string& pipeline_name() const = 0;
+
+  virtual environment& env() = 0;
+
+  /// Counters and gauges that are shown under this part's name.
+  virtual metric_group& metrics() = 0;
+
+  /// No more records, please; back-pressure travels to the sources. Idempotent.
+  virtual void block() = 0;
+
+  /// Goes on. Idempotent.
+  virtual void unblock() = 0;
+
+  /// Everything written is delivered; to be called once after `end()`.
+  virtual void done() = 0;
+
+  /// The pipeline fails with this error, under the sink's name.
+  virtual void fail(error reason) = 0;
+
+  /// Gives up on a record, for the reason given. Counted, and kept if the application asked.
+  virtual void dead_letter(std::string_view reason, std::string_view payload, timestamp time) = 0;
+};
+
+/// A description of a sink for values of type T. Optional members of the writer:
+/// - `void batch_end()`: a batch is over; a good moment to hand a full buffer to I/O.
+/// - `void end()`: no more records follow; deliver everything, then call `context.done()`. Without
+///   this member the sink is done when the last `write` returns.
+/// - `save(snapshot_writer&)`, `restore(snapshot_reader&)`: what is not delivered yet.
+/// A description may say `static constexpr bool parallel = true`: one writer per worker; otherwise
+/// all records meet in one writer.
+template <class S, class T>
+concept sink_for = std::copy_constructible<S> &&
+                   requires(const S& s, sink_context& context, const T& value, timestamp time) {
+                     s.open(context).write(value, time);
+                   };
+
+}  // namespace millrace
