@@ -20,12 +20,12 @@ enum class tls_verify {
 
 /// TLS 1.2 is the least version that is spoken. Files are PEM.
 struct tls_options {
-  std::string ca_file;           ///< certificates to trust; with `ca_path` empty too: the system's
-  std::string ca_path;           ///< directory of such, named by hash (`openssl rehash`)
-  std::string certificate_file;  ///< our own certificate, followed by its chain (mutual TLS)
-  std::string private_key_file;  ///< of our certificate; empty: it is in `certificate_file`
-  std::string private_key_password;   ///< empty: the key is not encrypted
-  std::string server_name;            ///< sent as SNI and verified; empty: the host of the URL
+  std::string ca_file = {};  ///< certificates to trust; with `ca_path` empty too: the system's
+  std::string ca_path = {};  ///< directory of such, named by hash (`openssl rehash`)
+  std::string certificate_file = {};      ///< our own, followed by its chain (mutual TLS)
+  std::string private_key_file = {};      ///< of our own; empty: it is in `certificate_file`
+  std::string private_key_password = {};  ///< empty: the key is not encrypted
+  std::string server_name = {};           ///< sent (SNI) and verified; empty: the host of the URL
   tls_verify verify = tls_verify::peer;
   std::vector<std::string> alpn = {};  ///< protocols to offer (RFC 7301), e.g. "http/1.1"
 

@@ -22,9 +22,9 @@ namespace detail {
 
 using tls_context_pointer = std::shared_ptr<boost::asio::ssl::context>;
 
-/// OpenSSL's own reason of the last failure, and an empty error queue.
+/// OpenSSL's own reason of the first failure, later ones being its echoes; empties the queue.
 inline std::string take_openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
+  const unsigned long code = ERR_peek_error();
   ERR_clear_error();
   const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
   return reason == nullptr ? "unknown reason" : reason;
