@@ -5,6 +5,13 @@
 set(MILLRACE_BOOST_INCLUDE_DIR "$ENV{MILLRACE_BOOST_INCLUDE_DIR}" CACHE PATH
     "Folder that holds boost/version.hpp of Boost >= 1.81; empty: search for it")
 
+# Optional components: what each needs beside the core, and the folder of include/millrace it owns.
+#   set(MILLRACE_OPTIONAL_COMPONENTS sqlite)
+#   set(MILLRACE_sqlite_FOLDER connectors/sqlite)
+#   set(MILLRACE_sqlite_PACKAGE SQLite3 3.34 libsqlite3-dev)   # CMake's name, least version, Debian's
+#   set(MILLRACE_sqlite_TARGET SQLite::SQLite3)
+set(MILLRACE_OPTIONAL_COMPONENTS "")
+
 # Ends the configuration, or makes find_package(millrace) fail, with the reason.
 macro(millrace_missing text)
   if(CMAKE_FIND_PACKAGE_NAME STREQUAL "millrace")
@@ -84,6 +91,14 @@ and configure with -D MILLRACE_BOOST_INCLUDE_DIR=\$PWD/boost/usr/include")
   endif()
 endfunction()
 
+function(millrace_find_component name)
+  list(GET MILLRACE_${name}_PACKAGE 0 package)
+  list(GET MILLRACE_${name}_PACKAGE 1 least)
+  list(GET MILLRACE_${name}_PACKAGE 2 debian)
+  millrace_require(${package} ${least} ${MILLRACE_${name}_TARGET} ${debian})
+endfunction()
+
+# What the core needs.
 function(millrace_find_dependencies)
   set(CMAKE_THREAD_PREFER_PTHREAD TRUE)
   set(THREADS_PREFER_PTHREAD_FLAG TRUE)

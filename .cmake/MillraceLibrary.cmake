@@ -1,35 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
 # The targets. There is no src/: each impl/*.ipp becomes one translation unit in the build folder.
 
+include(GNUInstallDirs)
 set(MILLRACE_DEPENDENCIES
     millrace::boost simdjson::simdjson fmt::fmt OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
 
-file(GLOB_RECURSE millrace_ipps CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/include"
-     "${PROJECT_SOURCE_DIR}/include/millrace/*.ipp")
+# Components that need more than the core's packages; the core is everything outside their folders.
+# They are described in MillraceDependencies.cmake and built when named here.
+set(MILLRACE_COMPONENTS "" CACHE STRING
+    "Optional components to build (known: ${MILLRACE_OPTIONAL_COMPONENTS})")
 
-set(millrace_units "")
-foreach(ipp IN LISTS millrace_ipps)
-  string(REGEX REPLACE "\\.ipp$" ".cpp" unit "${PROJECT_BINARY_DIR}/units/${ipp}")
-  file(CONFIGURE OUTPUT "${unit}" CONTENT "#include <${ipp}>\n" @ONLY)
-  list(APPEND millrace_units "${unit}")
+# Sets `out` to the translation units of the .ipp files whose path matches `pattern`, made on the fly.
+function(millrace_units out pattern)
+  file(GLOB_RECURSE ipps CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/include"
+       "${PROJECT_SOURCE_DIR}/include/millrace/*.ipp")
+  set(units "")
+  foreach(ipp IN LISTS ipps)
+    if(NOT ipp MATCHES "${pattern}")
+      continue()
+    endif()
+    string(REGEX REPLACE "\\.ipp$" ".cpp" unit "${PROJECT_BINARY_DIR}/units/${ipp}")
+    file(CONFIGURE OUTPUT "${unit}" CONTENT "#include <${ipp}>\n" @ONLY)
+    list(APPEND units "${unit}")
+  endforeach()
+  set(${out} "${units}" PARENT_SCOPE)
+endfunction()
+
+# millrace_library(<target> <component> <unit>...): a compiled library; none of it, an interface.
+function(millrace_library target component)
+  if(ARGN)
+    add_library(${target} ${ARGN})
+    set(scope PUBLIC)
+    set_target_properties(${target} PROPERTIES
+      VERSION "${PROJECT_VERSION}"
+      SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}"
+      POSITION_INDEPENDENT_CODE ON)
+  else()
+    add_library(${target} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  add_library(millrace::${component} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${component})
+  target_compile_features(${target} ${scope} cxx_std_20)
+  target_include_directories(${target} ${scope}
+    "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>"
+    "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+  target_link_libraries(${target} ${scope} ${MILLRACE_DEPENDENCIES})
+endfunction()
+
+# The folders of all optional components, as a pattern; by default one that matches nothing.
+set(millrace_claimed "")
+foreach(component IN LISTS MILLRACE_OPTIONAL_COMPONENTS)
+  list(APPEND millrace_claimed "/${MILLRACE_${component}_FOLDER}/")
 endforeach()
+list(JOIN millrace_claimed "|" millrace_claimed)
 
-add_library(millrace ${millrace_units})
-add_library(millrace::millrace ALIAS millrace)
-target_compile_features(millrace PUBLIC cxx_std_20)
-target_include_directories(millrace PUBLIC
-  "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>")
-target_link_libraries(millrace PUBLIC ${MILLRACE_DEPENDENCIES})
-set_target_properties(millrace PROPERTIES
-  VERSION "${PROJECT_VERSION}"
-  SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}"
-  POSITION_INDEPENDENT_CODE ON)
-
-add_library(millrace_header_only INTERFACE)
-add_library(millrace::header_only ALIAS millrace_header_only)
-target_compile_features(millrace_header_only INTERFACE cxx_std_20)
+millrace_units(millrace_core_units ".")
+if(millrace_claimed)
+  list(FILTER millrace_core_units EXCLUDE REGEX "${millrace_claimed}")
+endif()
+millrace_library(millrace millrace ${millrace_core_units})
+millrace_library(millrace_header_only header_only)
 target_compile_definitions(millrace_header_only INTERFACE MILLRACE_HEADER_ONLY)
-target_include_directories(millrace_header_only INTERFACE
-  "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>")
-target_link_libraries(millrace_header_only INTERFACE ${MILLRACE_DEPENDENCIES})
-set_target_properties(millrace_header_only PROPERTIES EXPORT_NAME header_only)
+
+foreach(component IN LISTS MILLRACE_COMPONENTS)
+  if(NOT component IN_LIST MILLRACE_OPTIONAL_COMPONENTS)
+    message(FATAL_ERROR "MILLRACE_COMPONENTS: there is no component '${component}'. "
+                        "Known: ${MILLRACE_OPTIONAL_COMPONENTS}")
+  endif()
+  millrace_find_component(${component})
+  millrace_units(units "/${MILLRACE_${component}_FOLDER}/")
+  millrace_library(millrace_${component} ${component} ${units})
+  target_link_libraries(millrace_${component} PUBLIC
+    millrace ${MILLRACE_${component}_TARGET})
+endforeach()
