@@ -64,7 +64,8 @@ MILLRACE_DECL bool is_valid_topic_name(std::string_view topic) noexcept {
 }
 
 MILLRACE_DECL bool is_valid_topic_filter(std::string_view filter) noexcept {
-  if (filter.empty() || filter.size() > maximum_field_length || !is_valid_utf8(filter)) return false;
+  if (filter.empty() || filter.size() > maximum_field_length || !is_valid_utf8(filter))
+    return false;
   if (filter.starts_with(detail::share_prefix)) {
     std::string_view rest = filter.substr(detail::share_prefix.size());
     bool more = false;
