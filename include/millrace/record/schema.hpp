@@ -9,12 +9,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace millrace {
@@ -81,33 +83,57 @@ class schema {
   std::uint32_t version_ = 1;
 };
 
-/// How a registry treats a field that it does not know yet.
-enum class unknown_fields { learn, ignore };
-
-/// The newest version of a schema, shared by all decoders that feed one stream, so that a field has
-/// the same index whichever worker saw it first. At most `max_fields` fields are learnt; what turns
-/// up later is ignored and counted: memory stays bounded when a device sends junk names.
-class schema_registry {
- public:
+/// Fields are found out from the records: a field has the kind of its first value that is not null;
+/// a number whose name is that of an identifier (see `names_identifier`) is text.
+struct inferred_fields {
+  /// More fields than this are ignored and counted, so that junk names cannot fill the memory.
   static constexpr std::size_t default_max_fields = 256;
 
-  explicit schema_registry(std::vector<schema::field> fields = {},
-                           unknown_fields unknown = unknown_fields::learn,
-                           std::size_t max_fields = default_max_fields)
-      : current_(std::make_shared<const schema>(std::move(fields))),
-        max_fields_(max_fields),
-        unknown_(unknown) {}
+  std::vector<std::string> text;     ///< these are text, also when they come as numbers
+  std::vector<std::string> ignored;  ///< these are left out, with everything nested in them
+  std::size_t max_fields = default_max_fields;
+  /// A decoder looks for new fields in its first so many records only.
+  std::uint64_t records = ~std::uint64_t{0};
+};
+
+/// Only the named fields are numbers; text and booleans are found out from the records, and other
+/// numbers are left out (identifiers are text, as above).
+struct numeric_fields {
+  numeric_fields(std::initializer_list<std::string_view> fields)
+      : names(fields.begin(), fields.end()) {}
+  explicit numeric_fields(std::vector<std::string> fields) : names(std::move(fields)) {}
+
+  std::vector<std::string> names;
+};
+
+/// Whether a field of that name is taken for an identifier: "id" or "uuid", or ending in "_id",
+/// "-id", ".id", "Id" or "ID".
+MILLRACE_DECL bool names_identifier(std::string_view name) noexcept;
+
+/// The newest version of a schema, shared by all decoders that feed one stream, so that a field has
+/// the same index whichever worker saw it first.
+class schema_registry {
+ public:
+  /// Learns fields by the given rule.
+  MILLRACE_DECL explicit schema_registry(inferred_fields rule = {});
+  MILLRACE_DECL explicit schema_registry(numeric_fields rule);
+  /// These fields and no others. \throws std::invalid_argument for a name that stands twice
+  MILLRACE_DECL explicit schema_registry(std::vector<schema::field> fields);
 
   schema_ptr current() const {
     const std::lock_guard lock(mutex_);
     return current_;
   }
 
-  /// The newest schema after `name` has been added to it, if it was not there and may be.
+  /// The newest schema, after `name`, whose first value was a `kind`, has been added to it, if it
+  /// was not there and there is room.
   MILLRACE_DECL schema_ptr learn(std::string_view name, field_kind kind);
 
-  /// Whether `learn` can ever add a field.
-  bool learns() const noexcept { return unknown_ == unknown_fields::learn; }
+  /// Decoders look for new fields in their first so many records.
+  std::uint64_t learning_records() const noexcept { return learning_records_; }
+
+  /// Most fields that the schema can have.
+  std::size_t max_fields() const noexcept { return max_fields_; }
 
   /// How often a field could not be learnt because there were `max_fields` already.
   std::uint64_t refused() const noexcept {
@@ -118,9 +144,10 @@ class schema_registry {
  private:
   mutable std::mutex mutex_;
   schema_ptr current_;
-  const std::size_t max_fields_;
-  const unknown_fields unknown_;
   std::uint64_t refused_ = 0;
+  std::size_t max_fields_ = inferred_fields::default_max_fields;
+  std::uint64_t learning_records_ = ~std::uint64_t{0};
+  field_kind other_numbers_ = field_kind::number;  // the kind that a new number gets
 };
 
 /// Translates the indexes of records of any schema to those of one's own, which grows as needed:

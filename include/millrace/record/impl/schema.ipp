@@ -45,12 +45,43 @@ MILLRACE_DECL std::optional<field_index> schema::find(std::string_view name) con
   return found->second;
 }
 
+MILLRACE_DECL bool names_identifier(std::string_view name) noexcept {
+  if (name == "id" || name == "uuid" || name == "Id" || name == "ID") return true;
+  for (const std::string_view end : {"_id", "-id", ".id", "Id", "ID"}) {
+    if (name.size() > end.size() && name.substr(name.size() - end.size()) == end) return true;
+  }
+  return false;
+}
+
+MILLRACE_DECL schema_registry::schema_registry(inferred_fields rule)
+    : max_fields_(rule.max_fields), learning_records_(rule.records) {
+  std::vector<schema::field> fields;
+  for (std::string& name : rule.text) fields.push_back({std::move(name), field_kind::text});
+  for (std::string& name : rule.ignored) fields.push_back({std::move(name), field_kind::ignored});
+  current_ = std::make_shared<const schema>(std::move(fields));
+}
+
+MILLRACE_DECL schema_registry::schema_registry(numeric_fields rule)
+    : other_numbers_(field_kind::ignored) {
+  std::vector<schema::field> fields;
+  for (std::string& name : rule.names) fields.push_back({std::move(name), field_kind::number});
+  current_ = std::make_shared<const schema>(std::move(fields));
+}
+
+MILLRACE_DECL schema_registry::schema_registry(std::vector<schema::field> fields)
+    : current_(std::make_shared<const schema>(std::move(fields))), learning_records_(0) {
+  max_fields_ = current_->size();
+}
+
 MILLRACE_DECL schema_ptr schema_registry::learn(std::string_view name, field_kind kind) {
   const std::lock_guard lock(mutex_);
-  if (!learns() || current_->find(name)) return current_;
+  if (current_->find(name)) return current_;
   if (current_->size() >= max_fields_) {
     ++refused_;
     return current_;
+  }
+  if (kind == field_kind::number) {
+    kind = names_identifier(name) ? field_kind::text : other_numbers_;
   }
   current_ = std::make_shared<const schema>(*current_, schema::field{std::string(name), kind});
   return current_;
