@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// `pipeline`: assembles sources, operators and sinks, and runs them. Assembly belongs to one
+/// thread; `stop`, `cancel`, `wait` and `status` may be called from any.
+#pragma once
+
+#include <millrace/base/config.hpp>
+#include <millrace/base/environment.hpp>
+#include <millrace/dsl/keyed_stream.hpp>
+#include <millrace/dsl/stream.hpp>
+#include <millrace/runtime/dead_letters.hpp>
+#include <millrace/runtime/drivers.hpp>
+#include <millrace/runtime/execution.hpp>
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace millrace {
+
+/// One operator instance as it stands.
+struct operator_status {
+  std::string name;
+  std::size_t worker = 0;
+  std::uint64_t records_in = 0;
+  std::uint64_t records_out = 0;
+  std::uint64_t filtered = 0;
+  std::uint64_t late = 0;
+  std::uint64_t dead_letters = 0;
+  timestamp watermark = min_timestamp;
+  bool blocked = false;
+  std::vector<metric_group::reading> metrics;
+};
+
+class pipeline {
+ public:
+  /// The name goes into client ids, metrics and messages.
+  explicit pipeline(std::string name);
+  pipeline(const pipeline&) = delete;
+  pipeline& operator=(const pipeline&) = delete;
+
+  /// Cancels and waits, if it runs.
+  ~pipeline();
+
+  /// Adds a source. The name identifies its state, metrics and connection.
+  template <class S>
+  auto source(std::string name, S description) {
+    if constexpr (source_description<S>) {
+      using T = typename S::value_type;
+      const node_id id = core_.add("source", std::move(name), false,
+                                   from_prototype(std::move(description), [](S s, build_context&) {
+                                     return std::unique_ptr<subtask>(
+                                         std::make_unique<source_subtask<S>>(std::move(s)));
+                                   }));
+      return stream<T>(core_, {id, 0});
+    } else {
+      static_assert(wrong<S>,
+                    "source(name, s): s needs value_type and open(source_context&) returning a "
+                    "reader with poll(source_output<value_type>&)");
+      return *this;
+    }
+  }
+
+  /// What any part has given up on. Without a use of it dead letters are counted and logged.
+  stream<dead_letter> dead_letters();
+
+  /// Workers, each a thread; keyed parts run on all of them. Default 1: one thread, no queues.
+  /// \throws topology_error unless 1 <= workers <= 128
+  pipeline& parallelism(std::size_t workers);
+
+  /// Batches of up to 512 records that may lie between two workers, per connection. Default 16.
+  pipeline& ring_batches(std::size_t batches);
+
+  /// Where log lines go; by default nowhere.
+  pipeline& log_to(logger::function sink, log_level least = log_level::info);
+
+  /// Runs on threads of its own until all sources have ended or `stop` is called.
+  /// \throws topology_error before any record flows, pipeline_error when it fails
+  void run();
+
+  /// The same without waiting. \throws topology_error
+  void start();
+
+  /// Runs on the application's executor (see base/asio.hpp); nothing blocks there.
+  void start(io_executor& executor);
+
+  /// Runs on a driver of the caller's, which must outlive the pipeline. For simulations.
+  void start(driver& on);
+
+  /// Sources end, everything on its way is delivered, then the pipeline ends. Returns at once.
+  void stop();
+
+  /// Ends without delivering what is on its way. Returns at once.
+  void cancel();
+
+  /// Waits for the end. \throws pipeline_error when the pipeline has failed
+  void wait();
+
+  /// Whether the end has come; `wait` would return at once.
+  bool ended() const;
+
+  /// All operator instances, in the order of the graph. Empty before the start.
+  std::vector<operator_status> status() const;
+
+  const std::string& name() const noexcept { return name_; }
+
+ private:
+  void launch(driver& on);
+
+  std::string name_;
+  pipeline_core core_;
+  std::size_t workers_ = 1;
+  std::size_t ring_batches_ = default_ring_batches;
+  logger log_;
+  std::shared_ptr<dead_letter_queue> dead_letters_;
+  std::optional<stream_origin> dead_letter_origin_;
+  std::unique_ptr<driver> driver_;
+  driver* running_on_ = nullptr;
+  std::unique_ptr<execution> execution_;
+  mutable std::mutex mutex_;
+  std::condition_variable ended_;
+  bool has_ended_ = false;
+};
+
+}  // namespace millrace
+
+#if defined(MILLRACE_HEADER_ONLY)
+#include <millrace/dsl/impl/pipeline.ipp>
+#endif

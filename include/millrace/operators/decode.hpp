@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The decode step: bytes to values by a codec, in the fused chain. What cannot be decoded becomes a
+/// dead letter with topic, payload and reason. Not thread safe: one copy per worker.
+#pragma once
+
+#include <millrace/codec/codec.hpp>
+#include <millrace/operators/steps.hpp>
+#include <millrace/record/message.hpp>
+
+#include <functional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace millrace {
+
+/// The default last touch on a decoded value: none.
+struct no_fill {};
+
+/// Decodes `message.payload` into a recycled `T`, then lets `fill(message, value)` add what the
+/// payload does not hold (parts of the topic). `fill` may return `result<void>` to refuse.
+template <class T, class Codec, class Fill = no_fill>
+class decode_step {
+ public:
+  template <class In>
+  using output_type = T;
+
+  decode_step(const Codec& codec, Fill fill)
+      : decoder_(codec.template make_decoder<T>()), fill_(std::move(fill)) {}
+
+  template <class Message, class Next>
+  MILLRACE_ALWAYS_INLINE void run(Message&& message, step_position& at, Next&& next) {
+    const std::string_view bytes = message.payload;
+    const auto decoded = decoder_.decode({bytes, readable(message)}, value_);
+    if (!decoded) return refuse(message, decoded.error(), at);
+    if constexpr (!std::is_same_v<Fill, no_fill>) {
+      if constexpr (std::is_void_v<std::invoke_result_t<Fill&, const Message&, T&>>) {
+        std::invoke(fill_, std::as_const(message), value_);
+      } else {
+        const result<void> filled = std::invoke(fill_, std::as_const(message), value_);
+        if (!filled) return refuse(message, filled.error(), at);
+      }
+    }
+    next(std::move(value_), at);
+  }
+
+ private:
+  template <class Message>
+  static std::size_t readable(const Message& message) noexcept {
+    const shared_buffer& owner = message.owner;
+    if (!owner) return message.payload.size();
+    const char* end = owner.data() + owner.capacity() + shared_buffer::padding;
+    return static_cast<std::size_t>(end - message.payload.data());
+  }
+
+  template <class Message>
+  MILLRACE_NOINLINE static void refuse(const Message& message, const error& why,
+                                       step_position& at) {
+    dead_letter letter{{}, why.to_string(), {}, std::string(message.payload), at.time};
+    if constexpr (requires { std::string(message.topic); }) letter.topic = message.topic;
+    at.owner->emit_dead_letter(std::move(letter));
+  }
+
+  decltype(std::declval<const Codec&>().template make_decoder<T>()) decoder_;
+  Fill fill_;
+  T value_{};
+};
+
+}  // namespace millrace

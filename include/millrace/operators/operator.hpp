@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The door for operators, the built-in ones included. An operator is a plain copyable object with
+/// `process`; everything else is optional. `operator_subtask` runs it: batches, watermarks,
+/// back-pressure, errors under its name. Not thread safe: one copy per worker.
+///
+///     struct smooth {
+///       using output_type = double;
+///       void process(double value, operator_context<double>& out) {
+///         average = 0.9 * average + 0.1 * value;
+///         out.emit(average);
+///       }
+///       void save(snapshot_writer& to) const { serialize(to, average); }
+///       void restore(snapshot_reader& from) { deserialize(from, average); }
+///       double average = 0;
+///     };
+///
+/// Optional members, with `C` = `operator_context<output_type>`:
+/// - `void open(C&)`: before the first record.
+/// - `progress|void on_watermark(timestamp, C&)`: before the watermark is handed on.
+/// - `progress|void on_end(C&)`: no more records; suspended until outstanding work is done.
+/// - `void on_resume(C&)`: after `request_resume`, and when downstream takes records again.
+/// - `bool ready() const`: asked before each record; false holds records back until `on_resume`.
+/// - `void cancel()`: the pipeline stops without draining.
+/// - `save`, `restore`: all state. With keyed state: in terms of keys, never of slots.
+/// - `static constexpr bool keeps_records = true`: `process` takes `In&&` and keeps the value.
+/// With two inputs: `process_left` and `process_right` instead of `process`.
+#pragma once
+
+#include <millrace/operators/context.hpp>
+#include <millrace/operators/subtask.hpp>
+#include <millrace/operators/watermarks.hpp>
+
+#include <concepts>
+#include <deque>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace millrace {
+
+/// An operator with one input.
+template <class Op, class In>
+concept operator_for = std::move_constructible<Op> && requires { typename Op::output_type; } &&
+                       requires(Op& op, In& value, operator_context<typename Op::output_type>& c) {
+                         op.process(std::move(value), c);
+                       };
+
+/// An operator with two inputs.
+template <class Op, class Left, class Right>
+concept two_input_operator_for =
+    std::move_constructible<Op> && requires { typename Op::output_type; } &&
+    requires(Op& op, Left& left, Right& right, operator_context<typename Op::output_type>& c) {
+      op.process_left(std::move(left), c);
+      op.process_right(std::move(right), c);
+    };
+
+/// Runs an operator on a worker.
+template <class Op, class... Ins>
+class operator_subtask final : public subtask {
+ public:
+  using out_type = typename Op::output_type;
+  using context_type = operator_context<out_type>;
+
+  explicit operator_subtask(Op op)
+      : op_(std::move(op)), context_(*this, out_), merger_(sizeof...(Ins)) {
+    bind_ports(std::index_sequence_for<Ins...>{});
+    out_.count_in(&counters().records_out);
+  }
+
+  Op& op() noexcept { return op_; }
+
+  void open() override {
+    if constexpr (requires { op_.open(context_); }) guarded([&] { op_.open(context_); });
+  }
+
+  void cancel() noexcept override {
+    if constexpr (requires { op_.cancel(); }) op_.cancel();
+  }
+
+  void* input(std::size_t i) override {
+    void* found = nullptr;
+    std::apply([&](auto&... p) { ((p.index == i ? (found = p.as_receiver()) : nullptr), ...); },
+               ports_);
+    return found;
+  }
+
+  void save(snapshot_writer& to) const override {
+    if constexpr (requires { op_.save(to); }) op_.save(to);
+  }
+  void restore(snapshot_reader& from) override {
+    if constexpr (requires { op_.restore(from); }) op_.restore(from);
+  }
+
+  /// Continues a suspended hook, then what was held back.
+  void resume() override {
+    guarded([&] {
+      if constexpr (requires { op_.on_resume(context_); }) op_.on_resume(context_);
+      if (pending_ && !run_pending()) return flush();
+      while (!inbox_.empty() && can_work()) {
+        auto item = std::move(inbox_.front());
+        inbox_.pop_front();
+        std::visit([&](auto& held) { replay(held); }, item);
+        if (pending_) return flush();
+      }
+      if (!pending_ && inbox_.empty()) unblock();
+      flush();
+    });
+  }
+
+ private:
+  template <std::size_t I>
+  using in_type = std::tuple_element_t<I, std::tuple<Ins...>>;
+
+  template <std::size_t I>
+  struct port final : receiver<in_type<I>> {
+    using value_type = in_type<I>;
+    static constexpr std::size_t index = I;
+    operator_subtask* owner = nullptr;
+
+    void* as_receiver() noexcept { return static_cast<receiver<value_type>*>(this); }
+    void read(const batch<value_type>& records) override { owner->template on_read<I>(records); }
+    void take(batch<value_type>& records) override { owner->template on_take<I>(records); }
+    void receive(const control& element) override { owner->on_control(I, element); }
+  };
+
+  template <std::size_t I>
+  struct held_batch {
+    batch<in_type<I>> records;
+    std::size_t next = 0;
+  };
+  struct held_control {
+    std::size_t input;
+    control element;
+  };
+  template <class Sequence>
+  struct helper;
+  template <std::size_t... I>
+  struct helper<std::index_sequence<I...>> {
+    using ports = std::tuple<port<I>...>;
+    using held = std::variant<held_control, held_batch<I>...>;
+  };
+  using helpers = helper<std::index_sequence_for<Ins...>>;
+
+  static constexpr bool keeps_records = requires { requires Op::keeps_records; };
+  static constexpr bool has_ready = requires(const Op& op) {
+    { op.ready() } -> std::convertible_to<bool>;
+  };
+
+  template <std::size_t... I>
+  void bind_ports(std::index_sequence<I...>) {
+    ((std::get<I>(ports_).owner = this), ...);
+  }
+
+  void* main_output() override { return &out_; }
+
+  bool can_work() const {
+    if (downstream_blocked()) return false;
+    if constexpr (has_ready) return op_.ready();
+    return true;
+  }
+  bool must_hold() const noexcept { return pending_.has_value() || !inbox_.empty(); }
+
+  template <std::size_t I>
+  void on_read(const batch<in_type<I>>& records) {
+    if (MILLRACE_UNLIKELY(must_hold())) return hold<I>(records);
+    guarded([&] {
+      if constexpr (keeps_records) {
+        copy_batch(records, std::get<I>(copies_));
+        run_batch<I>(std::get<I>(copies_), 0);
+      } else {
+        run_batch<I>(records, 0);
+      }
+      flush();
+    });
+  }
+
+  template <std::size_t I>
+  void on_take(batch<in_type<I>>& records) {
+    if (MILLRACE_UNLIKELY(must_hold())) {
+      held_batch<I> held{batch<in_type<I>>(records.capacity()), 0};
+      held.records.swap(records);
+      inbox_.emplace_back(std::move(held));
+      return;
+    }
+    guarded([&] {
+      if constexpr (keeps_records) {
+        run_batch<I>(records, 0);
+      } else {
+        run_batch<I>(std::as_const(records), 0);
+      }
+      flush();
+    });
+  }
+
+  template <std::size_t I>
+  void hold(const batch<in_type<I>>& records, std::size_t from = 0) {
+    held_batch<I> held{batch<in_type<I>>(records.capacity()), 0};
+    for (std::size_t i = from; i < records.size(); ++i) {
+      held.records.push(records.value(i), records.time(i), records.slot(i));
+    }
+    inbox_.emplace_back(std::move(held));
+  }
+
+  template <std::size_t I, class Batch>
+  void run_batch(Batch& records, std::size_t from) {
+    const std::size_t n = records.size();
+    counters().batches_in.add();
+    if constexpr (requires { op_.process_batch(records, context_); }) {
+      counters().records_in.add(n);
+      op_.process_batch(records, context_);
+    } else {
+      for (std::size_t i = from; i < n; ++i) {
+        if constexpr (has_ready) {
+          if (MILLRACE_UNLIKELY(!op_.ready())) {
+            counters().records_in.add(i - from);
+            hold_rest<I>(records, i);
+            return block();
+          }
+        }
+        context_.set_current(records.time(i), records.slot(i));
+        call<I>(records.value(i));
+      }
+      counters().records_in.add(n - from);
+    }
+  }
+
+  template <std::size_t I, class Batch>
+  void hold_rest(Batch& records, std::size_t from) {
+    held_batch<I> held{batch<in_type<I>>(records.capacity()), 0};
+    for (std::size_t i = from; i < records.size(); ++i) {
+      if constexpr (std::is_const_v<Batch>) {
+        held.records.push(records.value(i), records.time(i), records.slot(i));
+      } else {
+        held.records.push(std::move(records.value(i)), records.time(i), records.slot(i));
+      }
+    }
+    inbox_.emplace_front(std::move(held));
+  }
+
+  template <std::size_t I, class V>
+  MILLRACE_ALWAYS_INLINE void call(V& value) {
+    if constexpr (sizeof...(Ins) == 1) {
+      if constexpr (keeps_records) {
+        op_.process(std::move(value), context_);
+      } else {
+        op_.process(value, context_);
+      }
+    } else if constexpr (I == 0) {
+      if constexpr (keeps_records) {
+        op_.process_left(std::move(value), context_);
+      } else {
+        op_.process_left(value, context_);
+      }
+    } else {
+      if constexpr (keeps_records) {
+        op_.process_right(std::move(value), context_);
+      } else {
+        op_.process_right(value, context_);
+      }
+    }
+  }
+
+  template <std::size_t I>
+  void replay(held_batch<I>& held) {
+    if constexpr (keeps_records) {
+      run_batch<I>(held.records, held.next);
+    } else {
+      run_batch<I>(std::as_const(held.records), held.next);
+    }
+  }
+  void replay(const held_control& held) { apply_control(held.input, held.element); }
+
+  void on_control(std::size_t input, const control& element) {
+    if (must_hold()) {
+      inbox_.emplace_back(held_control{input, element});
+      return;
+    }
+    guarded([&] {
+      apply_control(input, element);
+      flush();
+    });
+  }
+
+  void apply_control(std::size_t input, const control& element) {
+    if (element.kind == control_kind::barrier) return send(element);
+    const watermark_change change = merger_.apply(input, element);
+    if (change.woke_up) send(control::active());
+    if (change.advanced || change.went_idle || change.ended) {
+      pending_ = change;
+      run_pending();
+    }
+  }
+
+  /// Finishes what a control element has started. False when suspended.
+  bool run_pending() {
+    auto& change = *pending_;
+    if (change.advanced) {
+      const timestamp now = merger_.watermark();
+      context_.set_watermark(now);
+      context_.set_current(now, no_slot);
+      if constexpr (requires { op_.on_watermark(now, context_); }) {
+        if (!call_hook([&] { return op_.on_watermark(now, context_); })) return suspend();
+      }
+      counters().watermark.set(now.time_since_epoch().count());
+      send(control::watermark(now));
+      change.advanced = false;
+    }
+    if (change.went_idle) {
+      send(control::idle());
+      change.went_idle = false;
+    }
+    if (change.ended) {
+      if constexpr (requires { op_.on_end(context_); }) {
+        if (!call_hook([&] { return op_.on_end(context_); })) return suspend();
+      }
+      send(control::end());
+      mark_finished();
+    }
+    pending_.reset();
+    return true;
+  }
+
+  bool suspend() {
+    block();
+    return false;
+  }
+
+  template <class F>
+  static bool call_hook(F&& hook) {
+    if constexpr (std::is_void_v<decltype(hook())>) {
+      hook();
+      return true;
+    } else {
+      return hook() == progress::done;
+    }
+  }
+
+  template <class F>
+  void guarded(F&& work) {
+    try {
+      work();
+    } catch (...) {
+      rethrow_named();
+    }
+  }
+
+  void flush() {
+    out_.flush();
+    flush_sides();
+  }
+  void send(const control& element) {
+    out_.send(element);
+    send_to_sides(element);
+  }
+
+  Op op_;
+  output<out_type> out_;
+  context_type context_;
+  watermark_merger merger_;
+  typename helpers::ports ports_;
+  std::tuple<batch<Ins>...> copies_{batch<Ins>(keeps_records ? default_batch_capacity : 0)...};
+  std::deque<typename helpers::held> inbox_;
+  std::optional<watermark_change> pending_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// How batches travel inside a worker: an `output<T>` calls the `receiver<T>` ports connected to it,
+/// one virtual call per batch. Not thread safe; everything here belongs to one worker.
+#pragma once
+
+#include <millrace/base/config.hpp>
+#include <millrace/base/metrics.hpp>
+#include <millrace/record/batch.hpp>
+#include <millrace/record/watermark.hpp>
+
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace millrace {
+
+/// An input port. Every port has exactly one upstream output, so that watermarks can be told apart.
+template <class T>
+class receiver {
+ public:
+  virtual ~receiver() = default;
+
+  /// Records to look at only; somebody else will get them, too.
+  virtual void read(const batch<T>& records) = 0;
+
+  /// Records to keep: values may be moved from, the slot column may be overwritten. The caller
+  /// clears the batch afterwards.
+  virtual void take(batch<T>& records) = 0;
+
+  /// A control element, in order with the batches.
+  virtual void receive(const control& element) = 0;
+};
+
+/// What an operator does with its outputs without knowing their types.
+class output_base {
+ public:
+  output_base() = default;
+  output_base(const output_base&) = delete;
+  output_base& operator=(const output_base&) = delete;
+  virtual ~output_base() = default;
+
+  /// Hands on what has been collected.
+  virtual void flush() = 0;
+
+  /// Hands on a control element, behind everything emitted before.
+  virtual void send(const control& element) = 0;
+};
+
+/// Collects what an operator emits and hands it on in batches.
+template <class T>
+class output final : public output_base {
+ public:
+  explicit output(std::size_t batch_capacity = default_batch_capacity) : buffer_(batch_capacity) {}
+
+  void connect(receiver<T>* target) { targets_.push_back(target); }
+  bool connected() const noexcept { return !targets_.empty(); }
+
+  /// Records are counted here as they leave.
+  void count_in(counter* records) noexcept { count_ = records; }
+
+  /// Appends; a full batch leaves at once.
+  template <class U>
+  MILLRACE_ALWAYS_INLINE void emit(U&& value, timestamp time, slot_index slot = no_slot) {
+    buffer_.push(std::forward<U>(value), time, slot);
+    if (MILLRACE_UNLIKELY(buffer_.full())) flush();
+  }
+
+  /// Appends a recycled value for the caller to fill; call `committed` afterwards, or `drop`.
+  T& next(timestamp time, slot_index slot = no_slot) { return buffer_.push_recycled(time, slot); }
+  void drop_last() noexcept { buffer_.pop(); }
+  void committed() {
+    if (MILLRACE_UNLIKELY(buffer_.full())) flush();
+  }
+
+  void flush() override {
+    if (buffer_.empty()) return;
+    deliver(buffer_);
+    buffer_.clear();
+  }
+
+  /// Hands on a whole batch without copying it; the caller clears it.
+  void forward(batch<T>& records) {
+    flush();
+    if (!records.empty()) deliver(records);
+  }
+
+  void send(const control& element) override {
+    flush();
+    for (receiver<T>* target : targets_) target->receive(element);
+  }
+
+ private:
+  void deliver(batch<T>& records) {
+    if (count_ != nullptr) count_->add(records.size());
+    if (MILLRACE_UNLIKELY(targets_.empty())) return;
+    const std::size_t last = targets_.size() - 1;
+    for (std::size_t i = 0; i < last; ++i) targets_[i]->read(records);
+    targets_[last]->take(records);
+  }
+
+  batch<T> buffer_;
+  std::vector<receiver<T>*> targets_;
+  counter* count_ = nullptr;
+};
+
+/// Copies a batch, for those who may only read it and have to keep it.
+template <class T>
+void copy_batch(const batch<T>& from, batch<T>& to) {
+  to.clear();
+  for (std::size_t i = 0; i < from.size(); ++i) to.push(from.value(i), from.time(i), from.slot(i));
+}
+
+}  // namespace millrace

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The erased unit of execution: one instance of an operator on one worker. Back-pressure is a
+/// count: a subtask that cannot take more blocks all its ancestors on the worker, sources included.
+/// Not thread safe.
+#pragma once
+
+#include <millrace/base/environment.hpp>
+#include <millrace/base/error.hpp>
+#include <millrace/base/metrics.hpp>
+#include <millrace/operators/port.hpp>
+#include <millrace/record/message.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+class snapshot_writer;
+class snapshot_reader;
+class subtask;
+
+/// What a worker does for its subtasks.
+class subtask_host {
+ public:
+  virtual environment& env() = 0;
+  virtual const std::string& pipeline_name() const = 0;
+
+  /// Calls `resume()` soon, unless the subtask is blocked again by then. Idempotent.
+  virtual void schedule_resume(subtask& who) = 0;
+
+  /// A source has more; the worker polls it soon. Thread safe.
+  virtual void wake() = 0;
+
+  /// Ends the pipeline with an error. Thread safe.
+  virtual void fail(std::exception_ptr reason) = 0;
+
+ protected:
+  ~subtask_host() = default;
+};
+
+/// Where the records are that did not go the ordinary way. One writer, any number of readers.
+struct subtask_counters {
+  counter records_in;
+  counter records_out;
+  counter batches_in;
+  counter filtered;      ///< taken out on purpose
+  counter late;          ///< too late for every window; also in the late output if there is one
+  counter dead_letters;  ///< given up with a reason
+  gauge watermark{};     ///< event time in microseconds, as last handed on
+  gauge blocked{};       ///< 1 while it cannot take more
+};
+
+/// One operator instance. Built by its node, wired by the plan, then `open`, then records.
+class subtask {
+ public:
+  subtask() = default;
+  subtask(const subtask&) = delete;
+  subtask& operator=(const subtask&) = delete;
+  virtual ~subtask() = default;
+
+  /// The side output of that tag, or null when nobody listens.
+  template <class T>
+  output<T>* side_output_of(const void* tag) noexcept {
+    for (auto& side : sides_) {
+      if (side.tag == tag) return static_cast<output<T>*>(side.typed);
+    }
+    return nullptr;
+  }
+
+  /// After wiring and restoring, before any record.
+  virtual void open() {}
+
+  /// The pipeline ends without draining; outstanding I/O is given up.
+  virtual void cancel() noexcept {}
+
+  /// What is downstream takes records again. Never called while `downstream_blocked()`.
+  virtual void resume() {}
+
+  /// Its port `i` as `receiver<T>*`; the plan knows T.
+  virtual void* input(std::size_t i) = 0;
+
+  /// Its output `i` as `output<T>*`: 0 is the main one, then side outputs in the order added.
+  void* output_port(std::size_t i) { return i == 0 ? main_output() : sides_[i - 1].typed; }
+
+  /// Gives the subtask one more output, reached by the tag's identity.
+  template <class T>
+  void add_side_output(const void* tag) {
+    auto side = std::make_unique<output<T>>();
+    void* typed = side.get();
+    sides_.push_back({tag, typed, std::move(side)});
+  }
+
+  /// Everything that must survive, and its way back. See operators/operator.hpp.
+  virtual void save(snapshot_writer&) const {}
+  virtual void restore(snapshot_reader&) {}
+
+  /// True for what the worker has to call by itself: sources and channel ends.
+  virtual bool polled() const noexcept { return false; }
+
+  /// Does one bounded piece of work. Returns whether there may be more right away.
+  virtual bool poll() { return false; }
+
+  /// Asks a source for its end: drain.
+  virtual void stop() {}
+
+  /// Whether an end has passed through and nothing is outstanding.
+  bool finished() const noexcept { return finished_; }
+
+  bool downstream_blocked() const noexcept { return blocked_downstream_ > 0; }
+  bool blocked() const noexcept { return blocking_; }
+
+  const std::string& name() const noexcept { return name_; }
+  subtask_counters& counters() noexcept { return counters_; }
+  const subtask_counters& counters() const noexcept { return counters_; }
+  metric_group& metrics() noexcept { return metrics_; }
+  subtask_host& host() noexcept { return *host_; }
+  environment& env() noexcept { return host_->env(); }
+  std::uint32_t index() const noexcept { return index_; }
+
+  /// Wiring, by the plan.
+  void attach(subtask_host& host, std::string name, std::uint32_t index) {
+    host_ = &host;
+    name_ = std::move(name);
+    index_ = index;
+  }
+  void set_ancestors(std::vector<subtask*> ancestors) { ancestors_ = std::move(ancestors); }
+  void on_dead_letter(std::function<void(dead_letter&&)> handler) {
+    dead_letter_handler_ = std::move(handler);
+  }
+
+  /// Gives up on a record: counted, and handed to whoever collects dead letters.
+  void emit_dead_letter(dead_letter letter) {
+    counters_.dead_letters.add();
+    letter.where = name_;
+    if (dead_letter_handler_) {
+      dead_letter_handler_(std::move(letter));
+    } else if (dead_letter_log_.allow(env().monotonic())) {
+      env().log().warning(name_, "dead letter: " + letter.reason);
+    }
+  }
+
+  /// From here on nothing may arrive but what is on its way. Idempotent.
+  void block() {
+    if (blocking_) return;
+    blocking_ = true;
+    counters_.blocked.set(1);
+    for (subtask* ancestor : ancestors_) ++ancestor->blocked_downstream_;
+  }
+
+  /// Goes on; ancestors are resumed by the worker when nothing else blocks them. Idempotent.
+  void unblock() {
+    if (!blocking_) return;
+    blocking_ = false;
+    counters_.blocked.set(0);
+    for (subtask* ancestor : ancestors_) {
+      if (--ancestor->blocked_downstream_ == 0) host_->schedule_resume(*ancestor);
+    }
+  }
+
+ protected:
+  virtual void* main_output() = 0;
+
+  void flush_sides() {
+    for (auto& side : sides_) side.base->flush();
+  }
+  void send_to_sides(const control& element) {
+    for (auto& side : sides_) side.base->send(element);
+  }
+
+  /// Throws the exception in flight on, under this operator's name.
+  [[noreturn]] void rethrow_named() const {
+    try {
+      throw;
+    } catch (const pipeline_error&) {
+      throw;
+    } catch (const std::exception& e) {
+      std::throw_with_nested(pipeline_error(name_, e.what()));
+    } catch (...) {
+      std::throw_with_nested(pipeline_error(name_, "unknown exception"));
+    }
+  }
+
+  void mark_finished() noexcept { finished_ = true; }
+
+ private:
+  struct side_entry {
+    const void* tag;
+    void* typed;
+    std::unique_ptr<output_base> base;
+  };
+
+  std::string name_;
+  std::vector<side_entry> sides_;
+  subtask_host* host_ = nullptr;
+  std::uint32_t index_ = 0;
+  std::vector<subtask*> ancestors_;
+  int blocked_downstream_ = 0;
+  bool blocking_ = false;
+  bool finished_ = false;
+  subtask_counters counters_;
+  metric_group metrics_;
+  std::function<void(dead_letter&&)> dead_letter_handler_;
+  rate_limit dead_letter_log_;
+};
+
+}  // namespace millrace

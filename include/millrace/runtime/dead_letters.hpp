@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The queue between the operators that give up on records and the stream of dead letters. Bounded:
+/// above the high-water mark sources are not polled until it has drained. Thread safe.
+#pragma once
+
+#include <millrace/operators/source.hpp>
+#include <millrace/record/message.hpp>
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace millrace {
+
+class dead_letter_queue {
+ public:
+  static constexpr std::size_t high_water = 4096;
+
+  void push(dead_letter letter) {
+    {
+      const std::lock_guard lock(mutex_);
+      letters_.push_back(std::move(letter));
+      size_.store(letters_.size(), std::memory_order_release);
+    }
+    if (wake_reader) wake_reader();
+  }
+
+  /// Moves up to `most` letters into `out`. Wakes the sources when the queue has run low.
+  void pop(std::vector<dead_letter>& out, std::size_t most) {
+    const std::lock_guard lock(mutex_);
+    const bool was_full = full();
+    while (!letters_.empty() && out.size() < most) {
+      out.push_back(std::move(letters_.front()));
+      letters_.pop_front();
+    }
+    size_.store(letters_.size(), std::memory_order_release);
+    if (was_full && !full() && wake_sources) wake_sources();
+  }
+
+  bool full() const noexcept { return size_.load(std::memory_order_acquire) >= high_water; }
+  bool empty() const noexcept { return size_.load(std::memory_order_acquire) == 0; }
+
+  /// No more letters will come: the stream ends when the queue is empty.
+  void close() {
+    closed_.store(true, std::memory_order_release);
+    if (wake_reader) wake_reader();
+  }
+  bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+
+  std::function<void()> wake_reader;   ///< set by the reader when it opens
+  std::function<void()> wake_sources;  ///< set before the workers start
+
+ private:
+  std::mutex mutex_;
+  std::deque<dead_letter> letters_;
+  std::atomic<std::size_t> size_{0};
+  std::atomic<bool> closed_{false};
+};
+
+/// Reads the queue as a source.
+class dead_letter_source {
+ public:
+  using value_type = dead_letter;
+
+  explicit dead_letter_source(std::shared_ptr<dead_letter_queue> queue) : queue_(std::move(queue)) {}
+
+  class reader {
+   public:
+    reader(dead_letter_queue& queue, source_context& context) : queue_(queue) {
+      queue.wake_reader = [&context] { context.wake(); };
+    }
+    reader(reader&&) = delete;
+
+    poll_status poll(source_output<dead_letter>& out) {
+      const bool closed = queue_.closed();
+      letters_.clear();
+      queue_.pop(letters_, out.room());
+      for (auto& letter : letters_) {
+        const timestamp time = letter.time;
+        out.emit(std::move(letter), time);
+      }
+      if (!queue_.empty()) return poll_status::more;
+      return closed ? poll_status::end : poll_status::wait;
+    }
+
+    /// Ends with the queue, not with the other sources.
+    void stop() noexcept {}
+
+   private:
+    dead_letter_queue& queue_;
+    std::vector<dead_letter> letters_;
+  };
+
+  reader open(source_context& context) const { return reader(*queue_, context); }
+
+ private:
+  std::shared_ptr<dead_letter_queue> queue_;
+};
+
+}  // namespace millrace

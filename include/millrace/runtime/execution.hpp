@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// A graph turned into workers with wired subtasks, and the state they share: the first error, stop
+/// and end. Made before any record flows; `stop`, `fail` and the queries are thread safe.
+#pragma once
+
+#include <millrace/base/config.hpp>
+#include <millrace/runtime/graph.hpp>
+#include <millrace/runtime/worker.hpp>
+
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+/// What a driver provides for one worker.
+struct worker_seat {
+  environment* env;
+  std::function<void()> wake;  ///< ends the worker's sleep; thread safe, cheap when it is awake
+};
+
+class execution {
+ public:
+  /// Instantiates and wires all nodes over `seats.size()` workers. \throws topology_error
+  execution(graph& nodes, std::string pipeline_name, std::vector<worker_seat> seats,
+            std::size_t ring_batches, std::shared_ptr<dead_letter_queue> dead_letters);
+  ~execution();
+
+  std::size_t workers() const noexcept { return workers_.size(); }
+  millrace::worker& at(std::size_t i) noexcept { return *workers_[i]; }
+  const millrace::worker& at(std::size_t i) const noexcept { return *workers_[i]; }
+
+  /// To be called by each driver between steps: notices the end. True when this worker is done.
+  bool settled(std::size_t worker);
+
+  /// Sources are to end; each worker sees it between steps.
+  void stop();
+  bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
+
+  /// Workers leave their loops at once.
+  void cancel();
+  bool cancelled() const noexcept { return cancelled_.load(std::memory_order_acquire); }
+
+  /// Keeps the first error and cancels.
+  void fail(std::exception_ptr reason);
+  std::exception_ptr failure() const;
+
+ private:
+  struct wiring;
+
+  void check_names(const graph& nodes) const;
+
+  std::vector<worker_seat> seats_;
+  std::vector<std::unique_ptr<millrace::worker>> workers_;
+  std::shared_ptr<dead_letter_queue> dead_letters_;
+  std::unique_ptr<std::atomic<bool>[]> main_done_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> cancelled_{false};
+  mutable std::mutex mutex_;
+  std::exception_ptr failure_;
+};
+
+}  // namespace millrace
+
+#if defined(MILLRACE_HEADER_ONLY)
+#include <millrace/runtime/impl/execution.ipp>
+#endif

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/base/error.hpp>
+#include <millrace/runtime/execution.hpp>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace millrace {
+
+/// Turns nodes and edges into subtasks and connections.
+struct execution::wiring {
+  execution& owner;
+  graph& nodes;
+  std::size_t ring_batches;
+  std::vector<build_context> contexts;
+  std::vector<std::vector<subtask*>> instances;                    // by node, then worker
+  std::unordered_map<subtask*, std::vector<subtask*>> upstream;    // within one worker
+  std::vector<bool> collectors;
+
+  std::size_t parallelism() const { return owner.workers_.size(); }
+
+  void run() {
+    mark_collectors();
+    for (std::uint32_t w = 0; w < parallelism(); ++w) contexts.emplace_back(w, nodes.domains());
+    instances.resize(nodes.size());
+    for (node_id id = 0; id < nodes.size(); ++id) {
+      make_channels_and_instances(id);
+    }
+    for (const auto& all : instances) {
+      for (subtask* task : all) task->set_ancestors(ancestors_of(task));
+    }
+    for (auto& [task, from] : upstream) task->set_ancestors(ancestors_of(task));
+    for (std::size_t w = 0; w < parallelism(); ++w) {
+      for (auto& sweep : contexts[w].sweeps()) owner.workers_[w]->add_sweep(std::move(sweep));
+    }
+  }
+
+  void mark_collectors() {
+    collectors.resize(nodes.size());
+    for (node_id id = 0; id < nodes.size(); ++id) {
+      const auto& node = nodes.node(id);
+      collectors[id] = node.collects_dead_letters ||
+                       std::any_of(node.inputs.begin(), node.inputs.end(),
+                                   [&](const graph_edge& e) { return collectors[e.from]; });
+    }
+  }
+
+  subtask& place(std::unique_ptr<subtask> task, std::size_t w, const std::string& name,
+                 bool collects) {
+    task->attach(*owner.workers_[w], name, static_cast<std::uint32_t>(w));
+    if (!collects && owner.dead_letters_) {
+      task->on_dead_letter([queue = owner.dead_letters_](dead_letter&& letter) {
+        queue->push(std::move(letter));
+      });
+    }
+    return owner.workers_[w]->add(std::move(task), collects);
+  }
+
+  void make_channels_and_instances(node_id id) {
+    auto& node = nodes.node(id);
+    const std::size_t count = node.parallel ? parallelism() : 1;
+    // Per input and instance: the output to read from.
+    std::vector<std::vector<std::pair<subtask*, std::size_t>>> feeds;
+    for (const auto& edge : node.inputs) feeds.push_back(feed(node, id, edge, count));
+    for (std::size_t w = 0; w < count; ++w) {
+      auto made = node.make(contexts[w]);
+      for (const auto& side : node.sides) side.type->add_side_output(*made, side.tag);
+      subtask& task = place(std::move(made), w, node.name, collectors[id]);
+      instances[id].push_back(&task);
+      for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+        auto [from, port] = feeds[i][w];
+        node.inputs[i].type->connect(from->output_port(port), task.input(i));
+        upstream[&task].push_back(from);
+      }
+    }
+  }
+
+  std::vector<std::pair<subtask*, std::size_t>> feed(graph_node& node, node_id id,
+                                                     const graph_edge& edge, std::size_t count) {
+    const auto& from = instances[edge.from];
+    std::vector<std::pair<subtask*, std::size_t>> result;
+    const bool spreads = edge.route != routing::direct && parallelism() > 1 && count > 1;
+    if (!spreads && from.size() == count) {
+      for (subtask* task : from) result.emplace_back(task, edge.port);
+      return result;
+    }
+    if (!spreads && count > 1) {
+      throw topology_error(node.name + ": reads a stream that is not partitioned; key_by it first");
+    }
+    return exchange(node, id, edge, count);
+  }
+
+  std::vector<std::pair<subtask*, std::size_t>> exchange(graph_node& node, node_id id,
+                                                         const graph_edge& edge,
+                                                         std::size_t count) {
+    const auto from = instances[edge.from];
+    std::vector<std::vector<std::shared_ptr<void>>> rings(from.size());
+    for (auto& row : rings) {
+      for (std::size_t to = 0; to < count; ++to) row.push_back(edge.type->make_ring(ring_batches));
+    }
+    for (std::size_t w = 0; w < from.size(); ++w) {
+      auto made = edge.route == routing::by_key
+                      ? node.make_partitioner(rings[w])
+                      : edge.type->make_sender(rings[w], edge.route == routing::broadcast);
+      subtask& sender = place(std::move(made), w, node.name + ".send", collectors[id]);
+      edge.type->connect(from[w]->output_port(edge.port), sender.input(0));
+      upstream[&sender].push_back(from[w]);
+      for (std::size_t to = 0; to < count; ++to) {
+        edge.type->set_wakes(rings[w][to], owner.seats_[w].wake, owner.seats_[to].wake);
+      }
+    }
+    std::vector<std::pair<subtask*, std::size_t>> result;
+    for (std::size_t to = 0; to < count; ++to) {
+      std::vector<std::shared_ptr<void>> column;
+      for (const auto& row : rings) column.push_back(row[to]);
+      subtask& receiver =
+          place(edge.type->make_receiver(std::move(column)), to, node.name + ".receive",
+                collectors[id]);
+      result.emplace_back(&receiver, 0);
+    }
+    return result;
+  }
+
+  std::vector<subtask*> ancestors_of(subtask* task) {
+    std::vector<subtask*> found;
+    std::unordered_set<subtask*> seen;
+    std::vector<subtask*> open{task};
+    while (!open.empty()) {
+      subtask* next = open.back();
+      open.pop_back();
+      const auto it = upstream.find(next);
+      if (it == upstream.end()) continue;
+      for (subtask* up : it->second) {
+        if (seen.insert(up).second) {
+          found.push_back(up);
+          open.push_back(up);
+        }
+      }
+    }
+    return found;
+  }
+};
+
+MILLRACE_DECL execution::execution(graph& nodes, std::string pipeline_name,
+                                   std::vector<worker_seat> seats, std::size_t ring_batches,
+                                   std::shared_ptr<dead_letter_queue> dead_letters)
+    : seats_(std::move(seats)),
+      dead_letters_(std::move(dead_letters)),
+      main_done_(new std::atomic<bool>[seats_.size()]) {
+  check_names(nodes);
+  for (std::size_t w = 0; w < seats_.size(); ++w) {
+    main_done_[w] = false;
+    workers_.push_back(std::make_unique<millrace::worker>(
+        *seats_[w].env, pipeline_name, seats_[w].wake,
+        [this](std::exception_ptr reason) { fail(std::move(reason)); }));
+    workers_.back()->set_dead_letters(dead_letters_.get());
+  }
+  if (dead_letters_) {
+    dead_letters_->wake_sources = [this] {
+      for (auto& seat : seats_) seat.wake();
+    };
+  }
+  wiring{*this, nodes, ring_batches, {}, {}, {}, {}}.run();
+}
+
+MILLRACE_DECL execution::~execution() = default;
+
+MILLRACE_DECL void execution::check_names(const graph& nodes) const {
+  std::unordered_set<std::string> seen;
+  if (nodes.size() == 0) throw topology_error("the pipeline has no source");
+  for (node_id id = 0; id < nodes.size(); ++id) {
+    const auto& name = nodes.node(id).name;
+    if (!seen.insert(name).second) {
+      throw topology_error("two parts of the pipeline are called \"" + name +
+                           "\": names identify state and metrics, give each its own");
+    }
+  }
+}
+
+MILLRACE_DECL bool execution::settled(std::size_t w) {
+  if (cancelled()) return true;
+  auto& me = *workers_[w];
+  if (!me.finished(false)) return false;
+  if (!main_done_[w].exchange(true) && dead_letters_) {
+    bool all = true;
+    for (std::size_t i = 0; i < workers_.size(); ++i) all = all && main_done_[i].load();
+    if (all) dead_letters_->close();
+  }
+  return me.finished(true);
+}
+
+MILLRACE_DECL void execution::stop() {
+  stopping_.store(true, std::memory_order_release);
+  for (auto& seat : seats_) seat.wake();
+}
+
+MILLRACE_DECL void execution::cancel() {
+  cancelled_.store(true, std::memory_order_release);
+  for (auto& seat : seats_) seat.wake();
+}
+
+MILLRACE_DECL void execution::fail(std::exception_ptr reason) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!failure_) failure_ = std::move(reason);
+  }
+  cancel();
+}
+
+MILLRACE_DECL std::exception_ptr execution::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+}  // namespace millrace

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/runtime/worker.hpp>
+
+#include <algorithm>
+
+namespace millrace {
+
+MILLRACE_DECL worker::worker(environment& env, std::string pipeline_name,
+                             std::function<void()> wake,
+                             std::function<void(std::exception_ptr)> fail)
+    : env_(env),
+      pipeline_name_(std::move(pipeline_name)),
+      wake_(std::move(wake)),
+      fail_(std::move(fail)) {}
+
+MILLRACE_DECL subtask& worker::add(std::unique_ptr<subtask> task, bool collects_dead_letters) {
+  if (task->polled()) polled_.push_back(subtasks_.size());
+  subtasks_.push_back(std::move(task));
+  collectors_.push_back(collects_dead_letters);
+  return *subtasks_.back();
+}
+
+MILLRACE_DECL void worker::open() {
+  for (auto task = subtasks_.rbegin(); task != subtasks_.rend(); ++task) (*task)->open();
+}
+
+MILLRACE_DECL bool worker::may_poll(std::size_t i) const {
+  if (subtasks_[i]->downstream_blocked()) return false;
+  const bool held = dead_letters_ != nullptr && !collectors_[i] && dead_letters_->full();
+  return !held || subtasks_[i]->input(0) != nullptr;  // only what brings new records is held
+}
+
+MILLRACE_DECL bool worker::step() {
+  constexpr std::uint64_t rounds_per_sweep = 64;
+  run_resumes();
+  bool more = false;
+  for (const std::size_t i : polled_) {
+    if (may_poll(i)) more = subtasks_[i]->poll() || more;
+  }
+  run_resumes();
+  if (++rounds_ % rounds_per_sweep == 0) sweep();
+  return more || !resumes_.empty();
+}
+
+MILLRACE_DECL void worker::schedule_resume(subtask& who) {
+  if (std::find(resumes_.begin(), resumes_.end(), &who) == resumes_.end()) resumes_.push_back(&who);
+  wake_();
+}
+
+MILLRACE_DECL void worker::run_resumes() {
+  resuming_.swap(resumes_);
+  for (subtask* task : resuming_) {
+    if (!task->downstream_blocked()) task->resume();
+  }
+  resuming_.clear();
+}
+
+MILLRACE_DECL void worker::sweep() {
+  if (sweeps_.empty()) return;
+  for (const auto& task : subtasks_) {
+    if (task->blocked()) return;
+  }
+  for (const auto& sweep : sweeps_) sweep();
+}
+
+MILLRACE_DECL void worker::stop() {
+  for (const auto& task : subtasks_) task->stop();
+}
+
+MILLRACE_DECL void worker::cancel() noexcept {
+  for (const auto& task : subtasks_) task->cancel();
+}
+
+MILLRACE_DECL bool worker::finished(bool with_dead_letters) const noexcept {
+  for (std::size_t i = 0; i < subtasks_.size(); ++i) {
+    if (!with_dead_letters && collectors_[i]) continue;
+    if (!subtasks_[i]->finished()) return false;
+  }
+  return true;
+}
+
+}  // namespace millrace
