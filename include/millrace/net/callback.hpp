@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// A move-only function object for completions of I/O: what captures up to six pointers is stored in
-/// place, so that reading and writing allocate nothing. As thread safe as the function it holds.
+/// A move-only function object for completions of I/O: what captures up to six pointers is stored
+/// in place, so that reading and writing allocate nothing. As thread safe as the function it holds.
 #pragma once
 
 #include <millrace/base/config.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// TCP connections to named hosts: resolution, then all addresses in turn. Includes Asio: for `.ipp`
-/// files. To be called on the thread of the environment, and completes there.
+/// TCP connections to named hosts: resolution, then all addresses in turn. Includes Asio: for
+/// `.ipp` files. To be called on the thread of the environment, and completes there.
 #pragma once
 
 #include <millrace/base/asio.hpp>

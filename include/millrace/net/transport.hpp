@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
 /// Byte streams to servers over TCP, TLS, WebSocket and WebSocket over TLS behind one interface.
-/// Light: Asio, Beast and OpenSSL stay in the `.ipp`. Everything must be called on the thread of the
-/// environment, and completes there.
+/// Light: Asio, Beast and OpenSSL stay in the `.ipp`. Everything must be called on the thread of
+/// the environment, and completes there.
 ///
 /// Rules for all operations: a callback is called exactly once, never from within the function that
 /// it was given to, and also after the object was closed or destroyed (then with `errc::aborted`).

@@ -100,7 +100,7 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
     MILLRACE_ASSERT(!read_done_ && !into.empty());
     read_done_ = std::move(done);
     if (closed_) {
-      post([](stream_state& self) { self.complete_read(boost::asio::error::operation_aborted, 0); });
+      post([](stream_state& self) { self.complete_read(aborted(), 0); });
       return;
     }
     into_ = into;
@@ -115,7 +115,7 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
       if (!buffer.empty()) buffers_.emplace_back(buffer.data(), buffer.size());
     }
     if (closed_) {
-      post([](stream_state& self) { self.complete_write(boost::asio::error::operation_aborted, 0); });
+      post([](stream_state& self) { self.complete_write(aborted(), 0); });
       return;
     }
     if (buffers_.empty()) {
@@ -167,6 +167,8 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
   }
 
  private:
+  static boost::system::error_code aborted() { return boost::asio::error::operation_aborted; }
+
   template <class F>
   void post(F action) {
     boost::asio::post(env_.executor().handle,
@@ -293,8 +295,8 @@ template <class Stream>
 class stream_transport final : public transport {
  public:
   stream_transport(environment& env, Stream stream, stream_settings settings)
-      : state_(std::make_shared<stream_state<Stream>>(env, std::move(stream), std::move(settings))) {
-  }
+      : state_(std::make_shared<stream_state<Stream>>(env, std::move(stream),
+                                                      std::move(settings))) {}
   ~stream_transport() override { state_->close(); }
 
   void read_some(std::span<char> into, transfer_callback done) override {
