@@ -2,8 +2,9 @@
 # Finds what millrace needs, or fails with the name of the Debian package to install. Used by the
 # build and, installed beside it, by the package's configuration file.
 
-set(MILLRACE_BOOST_INCLUDE_DIR "$ENV{MILLRACE_BOOST_INCLUDE_DIR}" CACHE PATH
-    "Folder that holds boost/version.hpp of Boost >= 1.81; empty: search for it")
+set(MILLRACE_BOOST_INCLUDE_DIR "" CACHE PATH
+    "Folder that holds boost/version.hpp of Boost >= 1.81; empty: the environment variable of that \
+name, or a search")
 
 # Optional components: what each needs beside the core, and the folder of include/millrace it owns.
 #   set(MILLRACE_OPTIONAL_COMPONENTS sqlite)
@@ -53,6 +54,9 @@ function(millrace_require_boost least)
     return()
   endif()
   set(folder "${MILLRACE_BOOST_INCLUDE_DIR}")
+  if(NOT folder)
+    set(folder "$ENV{MILLRACE_BOOST_INCLUDE_DIR}")
+  endif()
   if(NOT folder AND NOT TARGET Boost::headers)
     find_package(Boost ${least} CONFIG QUIET)
   endif()
@@ -62,7 +66,7 @@ function(millrace_require_boost least)
   elseif(NOT folder)
     find_path(MILLRACE_BOOST_SEARCHED boost/version.hpp
       HINTS "${Boost_INCLUDE_DIR}" "${Boost_ROOT}" "${BOOST_ROOT}" ENV BOOST_ROOT
-            "${millrace_boost_built_with}"
+            "${millrace_boost_hint}"
       PATH_SUFFIXES include)
     mark_as_advanced(MILLRACE_BOOST_SEARCHED)
     set(folder "${MILLRACE_BOOST_SEARCHED}")
