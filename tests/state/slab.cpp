@@ -21,7 +21,8 @@ TEST_CASE("a slab behaves like a map from slots to values, and its addresses are
   std::map<slot_index, std::string> expected;
   std::map<slot_index, const std::string*> addresses;
   for (int step = 0; step < 20000; ++step) {
-    const auto slot = static_cast<slot_index>(random() % 3 == 0 ? random() % 100 : random() % 20000);
+    const auto slot =
+        static_cast<slot_index>(random() % 3 == 0 ? random() % 100 : random() % 20000);
     switch (random() % 4) {
       case 0:
         REQUIRE(s.reset(slot) == (expected.erase(slot) == 1));

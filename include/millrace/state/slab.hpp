@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -135,7 +136,9 @@ class slab {
     std::size_t used = 0;
     alignas(T) std::byte bytes[chunk_slots * sizeof(T)];
 
-    bool has(std::size_t offset) const noexcept { return (words[offset / 64] >> (offset % 64)) & 1; }
+    bool has(std::size_t offset) const noexcept {
+      return (words[offset / 64] >> (offset % 64) & 1) != 0;
+    }
     T* at(std::size_t offset) noexcept { return reinterpret_cast<T*>(bytes) + offset; }
   };
 
