@@ -61,8 +61,8 @@ TEST_CASE("a back-off starts over after a reset") {
 }
 
 TEST_CASE("a back-off neither overflows nor leaves its bounds in a million tries") {
-  net::backoff b({.shortest = 0ns, .initial = 1ns, .longest = std::chrono::nanoseconds::max(),
-                  .factor = 1e6});
+  net::backoff b(
+      {.shortest = 0ns, .initial = 1ns, .longest = std::chrono::nanoseconds::max(), .factor = 1e6});
   bool negative = false;
   for (int i = 0; i < 1'000'000; ++i) negative |= b.next(UINT64_MAX - 7).count() < 0;
   CHECK_FALSE(negative);

@@ -60,9 +60,9 @@ struct fixture {
   }
 
   std::unique_ptr<net::transport_acceptor> listen(const net::listen_options& options) {
-    return net::listen(env, options, [this](transport_pointer t) {
-             accepted.push_back(std::move(t));
-           }).value();
+    return net::listen(env, options,
+                       [this](transport_pointer t) { accepted.push_back(std::move(t)); })
+        .value();
   }
 
   net::transport_options opening(kind k) const {
@@ -120,8 +120,8 @@ struct fixture {
 };
 
 /// Reads until `size` bytes have come, or the stream ends.
-boost::asio::awaitable<std::string> read_all(environment& env, net::transport& t,
-                                             std::size_t size, std::size_t chunk) {
+boost::asio::awaitable<std::string> read_all(environment& env, net::transport& t, std::size_t size,
+                                             std::size_t chunk) {
   std::string all;
   std::vector<char> buffer(chunk);
   while (all.size() < size) {
@@ -132,8 +132,8 @@ boost::asio::awaitable<std::string> read_all(environment& env, net::transport& t
   co_return all;
 }
 
-boost::asio::awaitable<void> write_all(environment& env, net::transport& t,
-                                       const std::string& data, unsigned seed) {
+boost::asio::awaitable<void> write_all(environment& env, net::transport& t, const std::string& data,
+                                       unsigned seed) {
   std::mt19937 random(seed);
   std::size_t sent = 0;
   while (sent < data.size()) {
@@ -334,8 +334,8 @@ TEST_CASE("cancelling an opening completes it as aborted at every step") {
       for (const char* host : {"127.0.0.1", "localhost"}) {
         int calls = 0;
         std::error_code code;
-        const auto opening = net::open_transport(f.env, fixture::where(k, port, host),
-                                                 f.opening(k), [&](result<transport_pointer> r) {
+        const auto opening = net::open_transport(f.env, fixture::where(k, port, host), f.opening(k),
+                                                 [&](result<transport_pointer> r) {
                                                    ++calls;
                                                    code = r.error().code;
                                                  });
@@ -361,8 +361,7 @@ TEST_CASE("a server that cannot prove its name is refused, and the words say why
     auto options = f.opening(k);
     options.tls.ca_file.clear();
     const auto at = "TLS handshake with 127.0.0.1:" + std::to_string(acceptor->port());
-    CHECK_THAT(f.open_words(url, options),
-               ContainsSubstring(at + ": certificate verify failed ("));
+    CHECK_THAT(f.open_words(url, options), ContainsSubstring(at + ": certificate verify failed ("));
     options = f.opening(k);
     options.tls.server_name = "elsewhere.example";
     CHECK_THAT(f.open_words(url, options), ContainsSubstring("mismatch"));
@@ -407,9 +406,9 @@ TEST_CASE("a WebSocket server without the sub-protocol is refused") {
   auto listening = f.listening(kind::websocket);
   listening.websocket_protocol = "chat";
   const auto acceptor = f.listen(listening);
-  CHECK_THAT(f.open_words(fixture::where(kind::websocket, acceptor->port()),
-                          f.opening(kind::websocket)),
-             ContainsSubstring("chose the sub-protocol '', not 'mqtt'"));
+  CHECK_THAT(
+      f.open_words(fixture::where(kind::websocket, acceptor->port()), f.opening(kind::websocket)),
+      ContainsSubstring("chose the sub-protocol '', not 'mqtt'"));
 }
 
 TEST_CASE("each write over a WebSocket is one binary frame, and empty writes are none") {
@@ -430,8 +429,7 @@ TEST_CASE("an acceptor drops clients that never finish their handshake") {
   listening.handshake_timeout = 20ms;
   listening.max_handshakes = 1;
   const auto acceptor = f.listen(listening);
-  auto lazy =
-      f.open(fixture::where(kind::tcp, acceptor->port()), f.opening(kind::tcp)).value();
+  auto lazy = f.open(fixture::where(kind::tcp, acceptor->port()), f.opening(kind::tcp)).value();
   const auto url = fixture::where(kind::websocket_tls, acceptor->port());
   CHECK(f.open_words(url, f.opening(kind::websocket_tls)) == "connected");
   std::array<char, 10> buffer{};

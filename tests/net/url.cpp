@@ -70,9 +70,9 @@ TEST_CASE("an IPv6 literal loses its brackets, and gets them back where it is wr
     INFO(good);
     CHECK(parse_url("http://[" + std::string(good) + "]").has_value());
   }
-  for (const char* bad : {"", ":", ":1", "1:", "1:2", "1::2::3", "12345::", "g::", ":::",
-                          "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7::8", "::1.2.3", "::256.1.1.1",
-                          "1.2.3.4", "::01.2.3.4"}) {
+  for (const char* bad :
+       {"", ":", ":1", "1:", "1:2", "1::2::3", "12345::", "g::", ":::", "1:2:3:4:5:6:7:8:9",
+        "1:2:3:4:5:6:7::8", "::1.2.3", "::256.1.1.1", "1.2.3.4", "::01.2.3.4"}) {
     INFO(bad);
     CHECK_FALSE(parse_url("http://[" + std::string(bad) + "]").has_value());
   }

@@ -4,40 +4,19 @@
 /// project, and none expires in it. Not thread safe.
 #pragma once
 
+#include "support/temporary_directory.hpp"
+
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <random>
 #include <stdexcept>
 #include <string>
 
 namespace millrace::testing {
-
-/// A directory that goes away with everything in it.
-class temporary_directory {
- public:
-  temporary_directory() {
-    std::random_device random;
-    const auto base = std::filesystem::temp_directory_path();
-    do {
-      path_ = base / ("millrace-test-" + std::to_string(random()) + std::to_string(random()));
-    } while (!std::filesystem::create_directory(path_));
-  }
-  temporary_directory(const temporary_directory&) = delete;
-  temporary_directory& operator=(const temporary_directory&) = delete;
-  ~temporary_directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const noexcept { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// What a certificate is to say.
 struct certificate_request {
@@ -70,7 +49,7 @@ class certificate_authority {
   const std::string& ca_file() const noexcept { return ca_file_; }
   const files& server() const noexcept { return server_; }
   const files& client() const noexcept { return client_; }
-  const std::filesystem::path& directory() const noexcept { return directory_.path(); }
+  const std::string& directory() const noexcept { return directory_.path(); }
 
   /// Writes `<name>.pem` and `<name>.key`.
   files issue(const std::string& name, const certificate_request& request) {
@@ -128,7 +107,7 @@ class certificate_authority {
   }
 
   std::string write_certificate(const std::string& name, X509* certificate) const {
-    const auto path = (directory_.path() / (name + ".pem")).string();
+    const auto path = directory_.file(name + ".pem");
     std::FILE* file = std::fopen(path.c_str(), "w");
     check(file != nullptr, "cannot write");
     PEM_write_X509(file, certificate);
@@ -136,9 +115,8 @@ class certificate_authority {
     return path;
   }
 
-  std::string write_key(const std::string& name, EVP_PKEY* key,
-                        const std::string& password) const {
-    const auto path = (directory_.path() / (name + ".key")).string();
+  std::string write_key(const std::string& name, EVP_PKEY* key, const std::string& password) const {
+    const auto path = directory_.file(name + ".key");
     std::FILE* file = std::fopen(path.c_str(), "w");
     check(file != nullptr, "cannot write");
     const auto* secret = reinterpret_cast<const unsigned char*>(password.data());

@@ -49,8 +49,8 @@ class backoff {
     const auto wait = draw(ceiling_, random_bits);
     const double grown = static_cast<double>(ceiling_.count()) * options_.factor;
     const bool at_end = !(grown < static_cast<double>(options_.longest.count()));
-    ceiling_ = at_end ? options_.longest
-                      : std::chrono::nanoseconds{static_cast<std::int64_t>(grown)};
+    ceiling_ =
+        at_end ? options_.longest : std::chrono::nanoseconds{static_cast<std::int64_t>(grown)};
     if (attempts_ != UINT32_MAX) ++attempts_;
     return wait;
   }
@@ -76,8 +76,8 @@ class backoff {
     constexpr double unit = 1.0 / 9007199254740992.0;  // 2^-53: the bits that a double holds
     const double uniform = static_cast<double>(random_bits >> 11U) * unit;
     const auto span = static_cast<double>((ceiling - options_.shortest).count());
-    const auto wait = options_.shortest +
-                      std::chrono::nanoseconds{static_cast<std::int64_t>(uniform * span)};
+    const auto wait =
+        options_.shortest + std::chrono::nanoseconds{static_cast<std::int64_t>(uniform * span)};
     return std::clamp(wait, options_.shortest, ceiling);
   }
 

@@ -77,15 +77,14 @@ class callback<R(Args...)> {
   };
 
   template <class F>
-  static constexpr operations in_place{
-      [](void* f, Args&&... args) -> R {
-        return (*static_cast<F*>(f))(std::forward<Args>(args)...);
-      },
-      [](void* from, void* to) noexcept {
-        ::new (to) F(std::move(*static_cast<F*>(from)));
-        static_cast<F*>(from)->~F();
-      },
-      [](void* f) noexcept { static_cast<F*>(f)->~F(); }};
+  static constexpr operations in_place{[](void* f, Args&&... args) -> R {
+                                         return (*static_cast<F*>(f))(std::forward<Args>(args)...);
+                                       },
+                                       [](void* from, void* to) noexcept {
+                                         ::new (to) F(std::move(*static_cast<F*>(from)));
+                                         static_cast<F*>(from)->~F();
+                                       },
+                                       [](void* f) noexcept { static_cast<F*>(f)->~F(); }};
 
   template <class F>
   static constexpr operations on_heap{

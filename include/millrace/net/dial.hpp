@@ -25,7 +25,7 @@ namespace millrace::net {
 /// Bounds of `dial`. At most 16 addresses of a host are tried.
 struct dial_options {
   std::chrono::nanoseconds resolve_timeout = std::chrono::seconds{10};
-  std::chrono::nanoseconds connect_timeout = std::chrono::seconds{10};  ///< over all addresses
+  std::chrono::nanoseconds connect_timeout = std::chrono::seconds{10};      ///< over all addresses
   std::chrono::nanoseconds attempt_delay = std::chrono::milliseconds{250};  ///< RFC 8305, 8
 };
 
@@ -63,18 +63,17 @@ auto async_dial(environment& env, std::string host, std::uint16_t port, dial_opt
   return boost::asio::async_initiate<CompletionToken, void(socket_result)>(
       [&env, host = std::move(host), port, options](auto handler) {
         auto slot = boost::asio::get_associated_cancellation_slot(handler);
-        const auto started =
-            dial(env, host, port, options,
-                 [&env, handler = std::move(handler)](socket_result outcome) mutable {
-                   auto ended = boost::asio::get_associated_cancellation_slot(handler);
-                   if (ended.is_connected()) ended.clear();
-                   auto where =
-                       boost::asio::get_associated_executor(handler, env.executor().handle);
-                   boost::asio::dispatch(where, [handler = std::move(handler),
-                                                 outcome = std::move(outcome)]() mutable {
-                     std::move(handler)(std::move(outcome));
-                   });
-                 });
+        const auto started = dial(
+            env, host, port, options,
+            [&env, handler = std::move(handler)](socket_result outcome) mutable {
+              auto ended = boost::asio::get_associated_cancellation_slot(handler);
+              if (ended.is_connected()) ended.clear();
+              auto where = boost::asio::get_associated_executor(handler, env.executor().handle);
+              boost::asio::dispatch(
+                  where, [handler = std::move(handler), outcome = std::move(outcome)]() mutable {
+                    std::move(handler)(std::move(outcome));
+                  });
+            });
         if (slot.is_connected()) {
           slot.assign([started](boost::asio::cancellation_type) { started->cancel(); });
         }

@@ -28,10 +28,10 @@ callback<void(Outcome)> complete_with(environment& env, Handler handler) {
     auto slot = boost::asio::get_associated_cancellation_slot(handler);
     if (slot.is_connected()) slot.clear();
     auto where = boost::asio::get_associated_executor(handler, env.executor().handle);
-    boost::asio::dispatch(
-        where, [handler = std::move(handler), outcome = std::move(outcome)]() mutable {
-          std::move(handler)(std::move(outcome));
-        });
+    boost::asio::dispatch(where,
+                          [handler = std::move(handler), outcome = std::move(outcome)]() mutable {
+                            std::move(handler)(std::move(outcome));
+                          });
   };
 }
 
@@ -71,8 +71,7 @@ auto async_read_some(environment& env, transport& stream, std::span<char> into,
   return boost::asio::async_initiate<CompletionToken, void(result<std::size_t>)>(
       [&env, &stream, into](auto handler) {
         detail::close_on_cancellation(handler, stream);
-        stream.read_some(into,
-                         detail::complete_with<result<std::size_t>>(env, std::move(handler)));
+        stream.read_some(into, detail::complete_with<result<std::size_t>>(env, std::move(handler)));
       },
       token);
 }
@@ -86,8 +85,7 @@ auto async_write(environment& env, transport& stream, std::span<const std::strin
   return boost::asio::async_initiate<CompletionToken, void(result<std::size_t>)>(
       [&env, &stream, buffers](auto handler) {
         detail::close_on_cancellation(handler, stream);
-        stream.write(buffers,
-                     detail::complete_with<result<std::size_t>>(env, std::move(handler)));
+        stream.write(buffers, detail::complete_with<result<std::size_t>>(env, std::move(handler)));
       },
       token);
 }

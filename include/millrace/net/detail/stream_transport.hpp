@@ -176,11 +176,11 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
   }
 
   void start_read() {
-    stream_.async_read_some(boost::asio::buffer(into_.data(), into_.size()),
-                            [self = this->shared_from_this()](
-                                const boost::system::error_code& code, std::size_t size) {
-                              self->on_read(code, size);
-                            });
+    stream_.async_read_some(
+        boost::asio::buffer(into_.data(), into_.size()),
+        [self = this->shared_from_this()](const boost::system::error_code& code, std::size_t size) {
+          self->on_read(code, size);
+        });
   }
 
   void on_read(const boost::system::error_code& code, std::size_t size) {
@@ -232,15 +232,15 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
   /// Reads and drops until the peer's end of stream: closing a socket with unread data resets the
   /// connection, and the reset may overtake what was written last.
   void drain() {
-    stream_.async_read_some(boost::asio::buffer(scratch_),
-                            [self = this->shared_from_this()](
-                                const boost::system::error_code& code, std::size_t) {
-                              if (code) {
-                                self->finish_shutdown({});
-                              } else {
-                                self->drain();
-                              }
-                            });
+    stream_.async_read_some(
+        boost::asio::buffer(scratch_),
+        [self = this->shared_from_this()](const boost::system::error_code& code, std::size_t) {
+          if (code) {
+            self->finish_shutdown({});
+          } else {
+            self->drain();
+          }
+        });
   }
 
   void finish_shutdown(std::error_code code) {
@@ -295,8 +295,8 @@ template <class Stream>
 class stream_transport final : public transport {
  public:
   stream_transport(environment& env, Stream stream, stream_settings settings)
-      : state_(std::make_shared<stream_state<Stream>>(env, std::move(stream),
-                                                      std::move(settings))) {}
+      : state_(
+            std::make_shared<stream_state<Stream>>(env, std::move(stream), std::move(settings))) {}
   ~stream_transport() override { state_->close(); }
 
   void read_some(std::span<char> into, transfer_callback done) override {

@@ -104,10 +104,10 @@ class dialing_impl final : public dialing, public std::enable_shared_from_this<d
     const std::size_t index = sockets_.size();
     auto& socket = sockets_.emplace_back(env_.executor().handle);
     ++pending_;
-    socket.async_connect(endpoints_[index], [self = shared_from_this(),
-                                             index](const boost::system::error_code& code) {
-      self->on_connected(index, code);
-    });
+    socket.async_connect(endpoints_[index],
+                         [self = shared_from_this(), index](const boost::system::error_code& code) {
+                           self->on_connected(index, code);
+                         });
     if (sockets_.size() == endpoints_.size()) return;
     stagger_ = env_.call_after(options_.attempt_delay, [self = shared_from_this()] {
       self->stagger_ = 0;
@@ -130,8 +130,8 @@ class dialing_impl final : public dialing, public std::enable_shared_from_this<d
     if (sockets_.size() < endpoints_.size()) {
       next_attempt();
     } else if (pending_ == 0) {
-      fail({last_failure_, endpoints_.size() == 1 ? "connect to " + failures_
-                                                  : step() + ": " + failures_});
+      fail({last_failure_,
+            endpoints_.size() == 1 ? "connect to " + failures_ : step() + ": " + failures_});
     }
   }
 
@@ -199,8 +199,7 @@ class dialing_impl final : public dialing, public std::enable_shared_from_this<d
 MILLRACE_DECL std::shared_ptr<dialing> dial(environment& env, const std::string& host,
                                             std::uint16_t port, const dial_options& options,
                                             dial_callback done) {
-  auto started =
-      std::make_shared<detail::dialing_impl>(env, host, port, options, std::move(done));
+  auto started = std::make_shared<detail::dialing_impl>(env, host, port, options, std::move(done));
   started->start();
   return started;
 }

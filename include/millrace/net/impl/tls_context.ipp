@@ -225,8 +225,8 @@ MILLRACE_DECL result<void> prepare_tls_stream(SSL* stream, const tls_options& op
   const int set = is_name ? X509_VERIFY_PARAM_set1_host(parameters, name.c_str(), name.size())
                           : X509_VERIFY_PARAM_set1_ip_asc(parameters, address.to_string().c_str());
   if (set != 1) {
-    return {errc::malformed, "TLS server name '" + name + "' cannot be verified: " +
-                                 detail::take_openssl_reason()};
+    return {errc::malformed,
+            "TLS server name '" + name + "' cannot be verified: " + detail::take_openssl_reason()};
   }
   return {};
 }

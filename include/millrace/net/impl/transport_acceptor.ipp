@@ -68,17 +68,17 @@ class acceptor_state : public std::enable_shared_from_this<acceptor_state> {
   void accept() {
     if (closed_ || accepting_ || handshakes_ >= options_.max_handshakes) return;
     accepting_ = true;
-    acceptor_.async_accept([self = shared_from_this()](const boost::system::error_code& code,
-                                                       tcp_stream socket) {
-      self->accepting_ = false;
-      if (self->closed_) return;
-      if (code) {
-        self->retry_later(code);
-        return;
-      }
-      self->on_connection(std::move(socket));
-      self->accept();
-    });
+    acceptor_.async_accept(
+        [self = shared_from_this()](const boost::system::error_code& code, tcp_stream socket) {
+          self->accepting_ = false;
+          if (self->closed_) return;
+          if (code) {
+            self->retry_later(code);
+            return;
+          }
+          self->on_connection(std::move(socket));
+          self->accept();
+        });
   }
 
   /// Out of file descriptors, for example: trying at once would spin.
@@ -104,8 +104,8 @@ class acceptor_state : public std::enable_shared_from_this<acceptor_state> {
         [self = shared_from_this(), pending](const boost::system::error_code& failed) {
           self->end(*pending);
           if (failed) {
-            self->refuse(pending->peer, "TLS", tls_handshake_words(
-                                                   failed, pending->stream.native_handle()));
+            self->refuse(pending->peer, "TLS",
+                         tls_handshake_words(failed, pending->stream.native_handle()));
           } else {
             self->after_tls(std::move(pending->stream), std::move(pending->peer));
           }
@@ -144,21 +144,21 @@ class acceptor_state : public std::enable_shared_from_this<acceptor_state> {
     prepare_websocket(pending->stream);
     if (!options_.websocket_protocol.empty() && offered.exists(options_.websocket_protocol)) {
       pending->stream.set_option(boost::beast::websocket::stream_base::decorator(
-          [protocol = options_.websocket_protocol](
-              boost::beast::websocket::response_type& response) {
+          [protocol =
+               options_.websocket_protocol](boost::beast::websocket::response_type& response) {
             response.set(boost::beast::http::field::sec_websocket_protocol, protocol);
           }));
     }
-    pending->stream.async_accept(request, [self = shared_from_this(), pending](
-                                              const boost::system::error_code& failed) {
-      self->end(*pending);
-      if (failed) {
-        self->refuse(pending->peer, "WebSocket", failed.message());
-      } else {
-        self->hand_out(std::move(pending->stream), std::move(pending->peer));
-      }
-      self->accept();
-    });
+    pending->stream.async_accept(
+        request, [self = shared_from_this(), pending](const boost::system::error_code& failed) {
+          self->end(*pending);
+          if (failed) {
+            self->refuse(pending->peer, "WebSocket", failed.message());
+          } else {
+            self->hand_out(std::move(pending->stream), std::move(pending->peer));
+          }
+          self->accept();
+        });
   }
 
   template <class Stream>

@@ -17,12 +17,8 @@ struct scheme_port {
   std::uint16_t port;
 };
 
-inline constexpr std::array<scheme_port, 6> known_schemes{{{"http", 80},
-                                                           {"https", 443},
-                                                           {"mqtt", 1883},
-                                                           {"mqtts", 8883},
-                                                           {"ws", 80},
-                                                           {"wss", 443}}};
+inline constexpr std::array<scheme_port, 6> known_schemes{
+    {{"http", 80}, {"https", 443}, {"mqtt", 1883}, {"mqtts", 8883}, {"ws", 80}, {"wss", 443}}};
 
 // The C library's classification depends on the locale; a URL's does not.
 constexpr bool is_letter(char c) noexcept {
