@@ -20,8 +20,8 @@ namespace millrace {
 ///   associative; it need not be commutative;
 /// - `a.result(state)` for a state with at least one record.
 template <class A, class In>
-concept aggregate_for = std::copy_constructible<A> && std::default_initializable<typename A::state> &&
-    std::copyable<typename A::state> &&
+concept aggregate_for = std::copy_constructible<A> &&
+    std::default_initializable<typename A::state> && std::copyable<typename A::state> &&
     requires(const A& a, typename A::state& state, const typename A::state& later, const In& in) {
       a.add(state, in);
       a.merge(state, later);

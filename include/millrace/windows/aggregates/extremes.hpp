@@ -91,13 +91,15 @@ class extreme_of {
 /// `min_of(&reading::bikes)`, `min_of(f)`, `min_of()`; for everything with `<`.
 template <class Projection = std::identity>
 auto min_of(Projection projection = {}) {
-  return extreme_of<projected_t<Projection>, Projection, detail::extreme_side::smallest>(projection);
+  constexpr auto side = detail::extreme_side::smallest;
+  return extreme_of<projected_t<Projection>, Projection, side>(projection);
 }
 
 /// The largest, otherwise like `min_of`.
 template <class Projection = std::identity>
 auto max_of(Projection projection = {}) {
-  return extreme_of<projected_t<Projection>, Projection, detail::extreme_side::largest>(projection);
+  constexpr auto side = detail::extreme_side::largest;
+  return extreme_of<projected_t<Projection>, Projection, side>(projection);
 }
 
 }  // namespace millrace
