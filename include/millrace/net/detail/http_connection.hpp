@@ -5,11 +5,12 @@
 #pragma once
 
 #include <millrace/base/config.hpp>
+#include <millrace/base/environment.hpp>
 #include <millrace/base/error.hpp>
 #include <millrace/net/detail/http_parser.hpp>
+#include <millrace/net/dial.hpp>
 #include <millrace/net/tls.hpp>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -61,10 +62,10 @@ class http_connection_owner {
 class http_connection
     : public boost::intrusive_ref_counter<http_connection, boost::thread_unsafe_counter> {
  public:
-  MILLRACE_DECL http_connection(const boost::asio::any_io_executor& executor,
-                                http_connection_owner& owner, const http_limits& limits);
+  MILLRACE_DECL http_connection(environment& env, http_connection_owner& owner,
+                                const http_limits& limits);
 
-  /// Resolves, connects, shakes hands.
+  /// Resolves, connects, shakes hands. Time limits are the owner's, by `close`.
   MILLRACE_DECL void open(const http_origin& origin);
 
   /// The request's header, to be written before `transmit`; keeps its memory.
@@ -98,9 +99,7 @@ class http_connection
   using tcp = boost::asio::ip::tcp;
   using error_code = boost::system::error_code;
 
-  template <class Endpoints>
-  void connect(const Endpoints& endpoints);
-  MILLRACE_DECL void connected(const error_code& code);
+  MILLRACE_DECL void connected(tcp::socket socket);
   MILLRACE_DECL void ready(std::optional<error> failure);
   MILLRACE_DECL void write_rest(std::size_t sent);
   MILLRACE_DECL void receive();
@@ -111,11 +110,12 @@ class http_connection
   MILLRACE_DECL void complete();
   MILLRACE_DECL void fail(error reason);
 
+  environment& env_;
   http_connection_owner* owner_;
   http_limits limits_;
   tcp::socket socket_;
   std::unique_ptr<boost::asio::ssl::stream<tcp::socket&>> tls_;
-  std::unique_ptr<tcp::resolver> resolver_;
+  std::shared_ptr<dialing> dialing_;
   const http_origin* origin_ = nullptr;
   std::string out_;
   std::string body_;
@@ -136,3 +136,7 @@ class http_connection
 };
 
 }  // namespace millrace::net::detail
+
+#if defined(MILLRACE_HEADER_ONLY)
+#include <millrace/net/impl/http_connection.ipp>
+#endif

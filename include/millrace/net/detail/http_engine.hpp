@@ -154,3 +154,7 @@ class http_client::implementation final : public detail::http_connection_owner,
 };
 
 }  // namespace millrace::net
+
+#if defined(MILLRACE_HEADER_ONLY)
+#include <millrace/net/impl/http_pool.ipp>
+#endif
