@@ -97,9 +97,9 @@ class json_writer {
   }
 
   /// A value that is JSON already; not checked.
-  json_writer& raw(std::string_view json) {
+  json_writer& raw(std::string_view text) {
     separate();
-    out_->append(json);
+    out_->append(text);
     return *this;
   }
 

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The tables of a type, resolved for one decoder or encoder: offsets, options, and the shape of
+/// the documents seen so far. Included by the codec's implementation only; not thread safe.
+#pragma once
+
+#include <millrace/base/config.hpp>
+#include <millrace/codec/detail/json_token.hpp>
+#include <millrace/codec/detail/json_type.hpp>
+#include <millrace/codec/json_options.hpp>
+#include <millrace/record/dynamic_record.hpp>
+#include <millrace/record/schema.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace millrace::detail {
+
+struct json_object_plan;
+struct json_field_plan;
+struct json_flat_plan;
+
+/// How one value is read and written.
+struct json_value_plan {
+  json_kind kind;
+  json_time time = json_time::unspecified;  // of numbers that are times
+  const json_type* type = nullptr;
+  const json_value_plan* element = nullptr;
+  json_object_plan* object = nullptr;      // of kind object
+  const json_field_plan* field = nullptr;  // of kind defaulted
+};
+
+struct json_field_plan {
+  json_value_plan value;
+  std::size_t offset = 0;
+  std::size_t index = 0;
+  bool plain_name = true;  // stands in JSON without escapes
+  const json_member* member = nullptr;
+  std::string quoted;  // "name": as it is written
+};
+
+/// A key, with what stands around it: from behind the comma (or brace) up to the value. Documents
+/// of one producer repeat it byte by byte.
+struct json_step {
+  static constexpr std::size_t max_text = 56;
+
+  alignas(8) char text[json_padding] = {};
+  std::uint64_t tail_mask = 0;
+  std::size_t words = 0;
+  std::size_t length = 0;
+  json_step* next = nullptr;
+  const json_field_plan* field = nullptr;  // null: skip the value
+  // The field of a dynamic record, and the level that the key opens when its value is an object:
+  field_index index = 0;
+  field_kind kind = field_kind::ignored;
+  bool known = false;
+  json_flat_plan* nested = nullptr;
+
+  /// Whether the document goes on with this key at `p`, which lies before `end`.
+  MILLRACE_ALWAYS_INLINE bool matches(const char* p) const noexcept {
+    std::size_t i = 0;
+    for (; i < words; ++i) {
+      if (json_load<std::uint64_t>(p + 8 * i) != json_load<std::uint64_t>(text + 8 * i)) {
+        return false;
+      }
+    }
+    const auto tail = json_load<std::uint64_t>(p + 8 * i) ^ json_load<std::uint64_t>(text + 8 * i);
+    return (tail & tail_mask) == 0;
+  }
+
+  /// Remembers the bytes [from, to), if there are not too many.
+  bool learn(const char* from, const char* to) noexcept {
+    const auto size = static_cast<std::size_t>(to - from);
+    if (size > max_text) return false;
+    std::memset(text, 0, sizeof text);
+    std::memcpy(text, from, size);
+    length = size;
+    words = size / 8;
+    char mask[8] = {};
+    std::memset(mask, 0xFF, size % 8);
+    std::memcpy(&tail_mask, mask, sizeof mask);
+    return true;
+  }
+};
+
+/// The order of keys in the documents so far: a list of steps, each with the one that followed.
+class json_shape {
+ public:
+  static constexpr std::size_t look_ahead = 4;
+  static constexpr std::size_t max_steps = 1024;
+
+  /// The place before the first key.
+  json_step* head() noexcept { return &head_; }
+
+  /// The step behind `previous` that stands at `p`, before the end; the next few are tried.
+  MILLRACE_ALWAYS_INLINE json_step* expect(const json_step& previous, const char* p) noexcept {
+    json_step* step = previous.next;
+    for (std::size_t i = 0; step != nullptr && i < look_ahead; ++i, step = step->next) {
+      if (MILLRACE_LIKELY(step->matches(p))) return step;
+    }
+    return nullptr;
+  }
+
+  /// A new step behind `previous`, with the text [from, to). Never null; when the text is too long
+  /// or there are too many, the step is not remembered.
+  json_step* insert(json_step& previous, const char* from, const char* to) {
+    const bool remember = to - from <= std::ptrdiff_t{json_step::max_text} && used_ < max_steps;
+    if (remember && used_ == steps_.size()) steps_.emplace_back();
+    json_step* step = remember ? &steps_[used_++] : &stray_;
+    *step = json_step{};
+    step->next = previous.next;
+    if (remember) {
+      step->learn(from, to);
+      previous.next = step;
+    }
+    return step;
+  }
+
+  bool remembers(const json_step* step) const noexcept { return step != &stray_; }
+
+  /// Starts anew; memory stays.
+  void forget() noexcept {
+    used_ = 0;
+    head_.next = nullptr;
+  }
+
+ private:
+  std::deque<json_step> steps_;  // addresses are stable
+  std::size_t used_ = 0;
+  json_step head_;
+  json_step stray_;  // stands for keys that are not remembered
+};
+
+/// The fields of an object by name: open addressing, from the ends of the name.
+class json_key_table {
+ public:
+  void build(const std::vector<json_field_plan>& fields);
+  const json_field_plan* find(std::string_view key) const noexcept {
+    if (slots_.empty()) return nullptr;
+    for (std::size_t i = hash(key) >> shift_;; ++i) {
+      const json_field_plan* field = slots_[i & (slots_.size() - 1)];
+      if (field == nullptr || field->member->name == key) return field;
+    }
+  }
+
+ private:
+  static std::uint64_t hash(std::string_view key) noexcept {
+    std::uint64_t a = 0, b = 0;
+    const std::size_t n = key.size();
+    if (n >= 8) {
+      a = json_load<std::uint64_t>(key.data());
+      b = json_load<std::uint64_t>(key.data() + n - 8);
+    } else if (n >= 4) {
+      a = json_load<std::uint32_t>(key.data());
+      b = json_load<std::uint32_t>(key.data() + n - 4);
+    } else {
+      for (const char c : key) a = a << 8 | static_cast<unsigned char>(c);
+    }
+    return (a ^ (b * 0x9E3779B97F4A7C15U) ^ n) * 0xD6E8FEB86659FD93U;
+  }
+
+  std::vector<const json_field_plan*> slots_;
+  int shift_ = 0;
+};
+
+struct json_object_plan {
+  static constexpr std::size_t max_words = 4;
+
+  std::vector<json_field_plan> fields;
+  std::vector<const json_member*> ignored;
+  json_key_table keys;
+  std::size_t words = 0;              // of the set of fields seen
+  std::uint64_t all[max_words] = {};  // the full set
+  json_shape shape;
+  std::vector<json_step*> step_of;  // the step of a field, by index
+
+  void forget() noexcept {
+    shape.forget();
+    std::fill(step_of.begin(), step_of.end(), nullptr);
+  }
+};
+
+/// A level of dynamic records: the object at `prefix` ("", "position.", ...).
+struct json_flat_plan {
+  static constexpr std::size_t max_children = 64;
+
+  std::string prefix;
+  std::size_t depth = 0;
+  json_shape shape;
+  std::vector<json_step*> step_of;  // the step of a field, by index
+  std::vector<std::unique_ptr<json_flat_plan>> children;
+
+  void forget() noexcept {
+    shape.forget();
+    step_of.clear();
+    for (const auto& child : children) child->forget();
+  }
+};
+
+struct json_plan {
+  json_options options;
+  json_value_plan root;
+  std::deque<json_object_plan> objects;
+  std::deque<json_value_plan> values;
+  std::unordered_map<const json_type*, json_object_plan*> by_type;
+  bool has_dynamic = false;
+  std::string_view view;  // the name of a member that can only be written
+
+  MILLRACE_DECL json_plan(const json_type& type, const json_options& chosen);
+  json_plan(const json_plan&) = delete;
+  json_plan& operator=(const json_plan&) = delete;
+
+ private:
+  json_value_plan value(const json_type& type, json_time time);
+  json_object_plan* object(const json_type& type);
+};
+
+}  // namespace millrace::detail
