@@ -34,11 +34,11 @@ MILLRACE_DECL std::string format_time(timestamp t,
 
 /// Parses "YYYY-MM-DD", or a date and a time of day separated by 'T', 't' or one space:
 /// "hh:mm[:ss[.fraction]]", followed by 'Z', 'z', "+hh:mm", "+hhmm", "+hh" (or '-'), or nothing,
-/// which means UTC, too. Years may have the expanded form (see `format_time`); a comma may stand for
-/// the point. Digits of the fraction behind the microseconds are cut off, towards the past. Second
-/// 60 is the first second of the next minute, since time since the epoch has no leap seconds (RFC
-/// 3339, section 5.7); 24:00 is refused. Nothing when `text` is not of that form, names a day that
-/// the (proleptic Gregorian) calendar does not have, or lies outside the range of `timestamp`.
+/// which means UTC, too. Years may have the expanded form (see `format_time`); a comma may stand
+/// for the point. Digits of the fraction behind the microseconds are cut off, towards the past.
+/// Second 60 is the first second of the next minute, since time since the epoch has no leap seconds
+/// (RFC 3339, section 5.7); 24:00 is refused. Nothing when `text` is not of that form, names a day
+/// that the (proleptic Gregorian) calendar does not have, or lies outside the range of `timestamp`.
 MILLRACE_DECL std::optional<timestamp> parse_time(std::string_view text) noexcept;
 
 }  // namespace millrace
