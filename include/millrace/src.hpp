@@ -11,15 +11,24 @@
 
 #include <millrace/base/impl/error.ipp>
 #include <millrace/base/impl/time_format.ipp>
+#include <millrace/codec/impl/json.ipp>
 #include <millrace/codec/impl/json_dynamic.ipp>
+#include <millrace/codec/impl/json_encoder.ipp>
 #include <millrace/codec/impl/json_plan.ipp>
+#include <millrace/codec/impl/json_reader.ipp>
+#include <millrace/codec/impl/json_reader_errors.ipp>
+#include <millrace/codec/impl/json_reader_scalars.ipp>
+#include <millrace/codec/impl/json_reading.ipp>
 #include <millrace/codec/impl/json_scanner.ipp>
 #include <millrace/codec/impl/json_writer.ipp>
 #include <millrace/connectors/impl/elasticsearch_bulk.ipp>
+#include <millrace/connectors/impl/elasticsearch_options.ipp>
 #include <millrace/connectors/impl/elasticsearch_response.ipp>
+#include <millrace/connectors/impl/elasticsearch_writer.ipp>
 #include <millrace/connectors/impl/file_device.ipp>
 #include <millrace/connectors/impl/file_sink.ipp>
 #include <millrace/connectors/impl/file_source.ipp>
+#include <millrace/connectors/impl/mqtt_options.ipp>
 #include <millrace/dsl/impl/pipeline.ipp>
 #include <millrace/net/impl/dial.ipp>
 #include <millrace/net/impl/gzip.ipp>
@@ -31,6 +40,7 @@
 #include <millrace/net/impl/transport.ipp>
 #include <millrace/net/impl/transport_acceptor.ipp>
 #include <millrace/net/impl/url.ipp>
+#include <millrace/net/mqtt/impl/connection.ipp>
 #include <millrace/net/mqtt/impl/decode.ipp>
 #include <millrace/net/mqtt/impl/encode.ipp>
 #include <millrace/net/mqtt/impl/inbound.ipp>
@@ -44,3 +54,6 @@
 #include <millrace/runtime/impl/drivers.ipp>
 #include <millrace/runtime/impl/execution.ipp>
 #include <millrace/runtime/impl/worker.ipp>
+#include <millrace/testing/impl/http_server.ipp>
+#include <millrace/testing/impl/io_thread.ipp>
+#include <millrace/testing/impl/mqtt_session.ipp>

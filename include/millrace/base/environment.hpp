@@ -45,6 +45,9 @@ class environment {
   /// Runs `callback` on the worker's thread, soon. Thread safe.
   virtual void post(std::function<void()> callback) = 0;
 
+  /// Whether the caller is on the worker's thread (strand). Thread safe.
+  virtual bool on_worker() const noexcept { return true; }
+
   /// 64 random bits; seeded in simulations. For jitter and ids, not for secrets.
   virtual std::uint64_t random() = 0;
 

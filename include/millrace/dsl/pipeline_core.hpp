@@ -35,7 +35,8 @@ class pipeline_core {
   template <class T>
   void connect(stream_origin from, node_id to, routing route = routing::direct) {
     MILLRACE_ASSERT(from.node < to);
-    graph_.node(to).inputs.push_back({from.node, from.port, route, &edge_type_of<T>()});
+    graph_.node(to).inputs.push_back(
+        {from.node, from.port, route, &edge_type_of<T>(), route == routing::broadcast});
   }
 
   bool parallel(stream_origin from) { return graph_.node(from.node).parallel; }

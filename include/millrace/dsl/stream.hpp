@@ -5,11 +5,14 @@
 #pragma once
 
 #include <millrace/dsl/steps_api.hpp>
+#include <millrace/operators/async_operator.hpp>
+#include <millrace/operators/broadcast.hpp>
 #include <millrace/operators/endpoints.hpp>
 #include <millrace/operators/event_time.hpp>
 #include <millrace/operators/key_by.hpp>
 #include <millrace/operators/merge.hpp>
 #include <millrace/operators/operator.hpp>
+#include <millrace/operators/signature.hpp>
 
 #include <array>
 #include <memory>
@@ -145,6 +148,26 @@ class stream_api : public steps_api<Derived, T, Chain> {
     stream<T> yes(core(), {id, 0});
     return {yes, yes.side(rest)};
   }
+
+  /// Each record together with the current value of a broadcast stream; see broadcast_stream.hpp.
+  template <class B>
+  auto with(const broadcast_stream<B>& values, with_options options = {}) const;
+
+  /// Calls `f` for each record without waiting: a coroutine `f(const T&) -> awaitable<R>`, or
+  /// `f(const T&, async_reply<R>)`. `lane_of(const T&)` names the peer a record is for: each has its
+  /// own limit, waiting line and circuit breaker. `fallback(const T&, const error&)` takes the place
+  /// of a result that could not be had. The result is not keyed.
+  template <class R = void, class F, class LaneOf = one_lane>
+  auto async_map(std::string name, F f, async_options options = {}, LaneOf lane_of = {},
+                 std::function<typename detail::async_result_or<R, F, T>::type(const T&, const error&)>
+                     fallback = {}) const;
+
+  /// The same; R is a range whose elements are emitted.
+  template <class R = void, class F, class LaneOf = one_lane>
+  auto async_flat_map(
+      std::string name, F f, async_options options = {}, LaneOf lane_of = {},
+      std::function<typename detail::async_result_or<R, F, T>::type(const T&, const error&)>
+          fallback = {}) const;
 
   /// Repartitions by a key: `f(const T&) -> K`. State, windows and joins follow on the result.
   template <class F>

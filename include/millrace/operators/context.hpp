@@ -93,6 +93,13 @@ class operator_context {
   /// Asks for `on_resume` (and for the rest of a suspended hook) soon.
   void request_resume() { owner_->host().schedule_resume(*owner_); }
 
+  /// For operators with `queue_watermark`: hands a watermark on, behind what has been emitted.
+  void forward_watermark(timestamp time) { owner_->send_downstream(control::watermark(time)); }
+
+  /// For operators with two inputs: what feeds one of them is to pause, and to go on.
+  void block_input(std::size_t i) { owner_->block_input(i); }
+  void unblock_input(std::size_t i) { owner_->unblock_input(i); }
+
   /// Ends the pipeline with this error.
   void fail(error reason) {
     owner_->host().fail(std::make_exception_ptr(pipeline_error(name(), reason.to_string())));

@@ -19,12 +19,16 @@
 /// - `void open(C&)`: before the first record.
 /// - `progress|void on_watermark(timestamp, C&)`: before the watermark is handed on.
 /// - `progress|void on_end(C&)`: no more records; suspended until outstanding work is done.
+/// - `void queue_watermark(timestamp, C&)`: instead of `on_watermark`, for operators that hold records
+///   without holding back their input: they call `C::forward_watermark` when it is time.
 /// - `void on_resume(C&)`: after `request_resume`, and when downstream takes records again.
 /// - `bool ready() const`: asked before each record; false holds records back until `on_resume`.
 /// - `void cancel()`: the pipeline stops without draining.
 /// - `save`, `restore`: all state. With keyed state: in terms of keys, never of slots.
 /// - `static constexpr bool keeps_records = true`: `process` takes `In&&` and keeps the value.
-/// With two inputs: `process_left` and `process_right` instead of `process`.
+/// With two inputs: `process_left` and `process_right` instead of `process`, and
+/// - `static constexpr bool right_is_auxiliary = true`: the right input has no say in watermarks, and
+///   the operator ends with its left input; `void on_right_end(C&)` tells that nothing more comes.
 #pragma once
 
 #include <millrace/operators/context.hpp>
@@ -57,6 +61,9 @@ concept two_input_operator_for =
       op.process_right(std::move(right), c);
     };
 
+/// Tells that an operator comes from a function.
+struct built_by {};
+
 /// Runs an operator on a worker.
 template <class Op, class... Ins>
 class operator_subtask final : public subtask {
@@ -64,8 +71,14 @@ class operator_subtask final : public subtask {
   using out_type = typename Op::output_type;
   using context_type = operator_context<out_type>;
 
-  explicit operator_subtask(Op op)
-      : op_(std::move(op)), context_(*this, out_), merger_(sizeof...(Ins)) {
+  explicit operator_subtask(Op op) : operator_subtask(built_by{}, [&] { return std::move(op); }) {}
+
+  /// `make()` returns the operator, which need not be movable.
+  template <class Make>
+  operator_subtask(built_by, Make&& make)
+      : op_(make()),
+        context_(*this, out_),
+        merger_(right_is_auxiliary ? 1 : sizeof...(Ins)) {
     bind_ports(std::index_sequence_for<Ins...>{});
     out_.count_in(&counters().records_out);
   }
@@ -145,6 +158,7 @@ class operator_subtask final : public subtask {
   using helpers = helper<std::index_sequence_for<Ins...>>;
 
   static constexpr bool keeps_records = requires { requires Op::keeps_records; };
+  static constexpr bool right_is_auxiliary = requires { requires Op::right_is_auxiliary; };
   static constexpr bool has_ready = requires(const Op& op) {
     { op.ready() } -> std::convertible_to<bool>;
   };
@@ -156,16 +170,26 @@ class operator_subtask final : public subtask {
 
   void* main_output() override { return &out_; }
 
+  void send_downstream(const control& element) override {
+    if (element.kind == control_kind::watermark) {
+      counters().watermark.set(element.time.time_since_epoch().count());
+    }
+    send(element);
+  }
+
   bool can_work() const {
     if (downstream_blocked()) return false;
     if constexpr (has_ready) return op_.ready();
     return true;
   }
-  bool must_hold() const noexcept { return pending_.has_value() || !inbox_.empty(); }
+  bool must_hold(std::size_t input) const noexcept {
+    if (right_is_auxiliary && input == 1) return false;
+    return pending_.has_value() || !inbox_.empty();
+  }
 
   template <std::size_t I>
   void on_read(const batch<in_type<I>>& records) {
-    if (MILLRACE_UNLIKELY(must_hold())) return hold<I>(records);
+    if (MILLRACE_UNLIKELY(must_hold(I))) return hold<I>(records);
     guarded([&] {
       if constexpr (keeps_records) {
         copy_batch(records, std::get<I>(copies_));
@@ -179,7 +203,7 @@ class operator_subtask final : public subtask {
 
   template <std::size_t I>
   void on_take(batch<in_type<I>>& records) {
-    if (MILLRACE_UNLIKELY(must_hold())) {
+    if (MILLRACE_UNLIKELY(must_hold(I))) {
       held_batch<I> held{batch<in_type<I>>(records.capacity()), 0};
       held.records.swap(records);
       inbox_.emplace_back(std::move(held));
@@ -274,7 +298,7 @@ class operator_subtask final : public subtask {
   void replay(const held_control& held) { apply_control(held.input, held.element); }
 
   void on_control(std::size_t input, const control& element) {
-    if (must_hold()) {
+    if (must_hold(input)) {
       inbox_.emplace_back(held_control{input, element});
       return;
     }
@@ -286,6 +310,12 @@ class operator_subtask final : public subtask {
 
   void apply_control(std::size_t input, const control& element) {
     if (element.kind == control_kind::barrier) return send(element);
+    if (right_is_auxiliary && input == 1) {
+      if constexpr (requires { op_.on_right_end(context_); }) {
+        if (element.kind == control_kind::end) op_.on_right_end(context_);
+      }
+      return;
+    }
     const watermark_change change = merger_.apply(input, element);
     if (change.woke_up) send(control::active());
     if (change.advanced || change.went_idle || change.ended) {
@@ -301,11 +331,14 @@ class operator_subtask final : public subtask {
       const timestamp now = merger_.watermark();
       context_.set_watermark(now);
       context_.set_current(now, no_slot);
-      if constexpr (requires { op_.on_watermark(now, context_); }) {
-        if (!call_hook([&] { return op_.on_watermark(now, context_); })) return suspend();
+      if constexpr (requires { op_.queue_watermark(now, context_); }) {
+        op_.queue_watermark(now, context_);
+      } else {
+        if constexpr (requires { op_.on_watermark(now, context_); }) {
+          if (!call_hook([&] { return op_.on_watermark(now, context_); })) return suspend();
+        }
+        send_downstream(control::watermark(now));
       }
-      counters().watermark.set(now.time_since_epoch().count());
-      send(control::watermark(now));
       change.advanced = false;
     }
     if (change.went_idle) {

@@ -128,10 +128,17 @@ class subtask {
     name_ = std::move(name);
     index_ = index;
   }
-  void set_ancestors(std::vector<subtask*> ancestors) { ancestors_ = std::move(ancestors); }
+  void set_ancestors(std::vector<subtask*> all, std::vector<std::vector<subtask*>> by_input) {
+    ancestors_ = std::move(all);
+    by_input_ = std::move(by_input);
+    input_blocked_.assign(by_input_.size(), false);
+  }
   void on_dead_letter(std::function<void(dead_letter&&)> handler) {
     dead_letter_handler_ = std::move(handler);
   }
+
+  /// Hands a control element to everything downstream, behind what has been emitted.
+  virtual void send_downstream(const control&) {}
 
   /// Gives up on a record: counted, and handed to whoever collects dead letters.
   void emit_dead_letter(dead_letter letter) {
@@ -157,9 +164,19 @@ class subtask {
     if (!blocking_) return;
     blocking_ = false;
     counters_.blocked.set(0);
-    for (subtask* ancestor : ancestors_) {
-      if (--ancestor->blocked_downstream_ == 0) host_->schedule_resume(*ancestor);
-    }
+    release(ancestors_);
+  }
+
+  /// The same for what feeds one input only, so that the other can go on and change things.
+  void block_input(std::size_t i) {
+    if (i >= by_input_.size() || input_blocked_[i]) return;
+    input_blocked_[i] = true;
+    for (subtask* ancestor : by_input_[i]) ++ancestor->blocked_downstream_;
+  }
+  void unblock_input(std::size_t i) {
+    if (i >= by_input_.size() || !input_blocked_[i]) return;
+    input_blocked_[i] = false;
+    release(by_input_[i]);
   }
 
  protected:
@@ -194,11 +211,19 @@ class subtask {
     std::unique_ptr<output_base> base;
   };
 
+  void release(const std::vector<subtask*>& ancestors) {
+    for (subtask* ancestor : ancestors) {
+      if (--ancestor->blocked_downstream_ == 0) host_->schedule_resume(*ancestor);
+    }
+  }
+
   std::string name_;
   std::vector<side_entry> sides_;
   subtask_host* host_ = nullptr;
   std::uint32_t index_ = 0;
   std::vector<subtask*> ancestors_;
+  std::vector<std::vector<subtask*>> by_input_;
+  std::vector<bool> input_blocked_;
   int blocked_downstream_ = 0;
   bool blocking_ = false;
   bool finished_ = false;

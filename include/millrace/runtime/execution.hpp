@@ -54,11 +54,14 @@ class execution {
   struct wiring;
 
   void check_names(const graph& nodes) const;
+  bool all_reached(int stage) const noexcept;
 
   std::vector<worker_seat> seats_;
   std::vector<std::unique_ptr<millrace::worker>> workers_;
   std::shared_ptr<dead_letter_queue> dead_letters_;
-  std::unique_ptr<std::atomic<bool>[]> main_done_;
+  /// Per worker: 0 running, 1 main parts done, 2 auxiliary ones, too.
+  std::unique_ptr<std::atomic<int>[]> stage_;
+  std::vector<char> auxiliary_stopped_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> cancelled_{false};
   mutable std::mutex mutex_;

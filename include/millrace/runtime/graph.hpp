@@ -108,6 +108,7 @@ struct graph_edge {
   std::size_t port;
   routing route;
   const edge_type* type;
+  bool auxiliary = false;  ///< feeds an input that has no say in watermarks and the end
 };
 
 /// A node of the graph: what it is called, and how its instances are made.

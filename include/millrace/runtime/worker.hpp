@@ -16,6 +16,13 @@
 
 namespace millrace {
 
+/// What a subtask means for the end of the pipeline.
+enum class task_role : std::uint8_t {
+  main,       ///< the pipeline lasts as long as these
+  auxiliary,  ///< only feeds broadcast inputs: ends when the main ones have
+  collector,  ///< takes dead letters: ends last
+};
+
 class worker final : public subtask_host {
  public:
   /// `wake` interrupts the driver's sleep; `fail` records the first error. Both thread safe.
@@ -23,7 +30,7 @@ class worker final : public subtask_host {
          std::function<void(std::exception_ptr)> fail);
 
   /// Adds a subtask; in topological order.
-  subtask& add(std::unique_ptr<subtask> task, bool collects_dead_letters);
+  subtask& add(std::unique_ptr<subtask> task, task_role role);
 
   /// Called now and then while no keyed record is on its way.
   void add_sweep(std::function<void()> sweep) { sweeps_.push_back(std::move(sweep)); }
@@ -42,9 +49,8 @@ class worker final : public subtask_host {
   /// Gives up all outstanding I/O.
   void cancel() noexcept;
 
-  /// All subtasks have seen the end and have nothing outstanding; without those that collect dead
-  /// letters, if asked for.
-  bool finished(bool with_dead_letters) const noexcept;
+  /// All subtasks up to that role have seen the end and have nothing outstanding.
+  bool finished(task_role up_to) const noexcept;
 
   const std::vector<std::unique_ptr<subtask>>& subtasks() const noexcept { return subtasks_; }
 
@@ -64,7 +70,7 @@ class worker final : public subtask_host {
   std::function<void()> wake_;
   std::function<void(std::exception_ptr)> fail_;
   std::vector<std::unique_ptr<subtask>> subtasks_;
-  std::vector<bool> collectors_;
+  std::vector<task_role> roles_;
   std::vector<std::size_t> polled_;
   std::vector<subtask*> resumes_;
   std::vector<subtask*> resuming_;

@@ -26,8 +26,12 @@ namespace detail {
 /// The real clocks, a timer heap and an Asio executor.
 class real_environment : public environment {
  public:
-  real_environment(boost::asio::any_io_executor executor, const logger& log)
-      : executor_{std::move(executor)}, log_(log), random_(std::random_device{}()) {}
+  real_environment(boost::asio::any_io_executor executor, const logger& log,
+                   std::function<bool()> is_here)
+      : executor_{std::move(executor)},
+        log_(log),
+        random_(std::random_device{}()),
+        is_here_(std::move(is_here)) {}
 
   timestamp now() const override {
     return std::chrono::time_point_cast<duration>(std::chrono::system_clock::now());
@@ -42,6 +46,7 @@ class real_environment : public environment {
   void post(std::function<void()> callback) override {
     boost::asio::post(executor_.handle, std::move(callback));
   }
+  bool on_worker() const noexcept override { return is_here_(); }
   std::uint64_t random() override { return random_(); }
   io_executor& executor() override { return executor_; }
   const logger& log() const override { return log_; }
@@ -53,13 +58,15 @@ class real_environment : public environment {
   logger log_;
   timer_heap timers_;
   std::mt19937_64 random_;
+  std::function<bool()> is_here_;
 };
 
 /// A thread that steps one worker, and sleeps in its io_context.
 class worker_thread {
  public:
   explicit worker_thread(const logger& log)
-      : guard_(boost::asio::make_work_guard(io_)), env_(io_.get_executor(), log) {}
+      : guard_(boost::asio::make_work_guard(io_)),
+        env_(io_.get_executor(), log, [this] { return std::this_thread::get_id() == thread_id_.load(); }) {}
 
   worker_seat seat() {
     return {&env_, [this] { wake(); }};
@@ -86,6 +93,7 @@ class worker_thread {
   }
 
   void run(execution& work, std::size_t index) {
+    thread_id_ = std::this_thread::get_id();
     auto& me = work.at(index);
     try {
       me.open();
@@ -149,6 +157,7 @@ class worker_thread {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
   real_environment env_;
   std::atomic<bool> sleeping_{false};
+  std::atomic<std::thread::id> thread_id_{};
   std::thread thread_;
 };
 
@@ -187,7 +196,9 @@ class thread_driver final : public driver {
 class worker_task : public std::enable_shared_from_this<worker_task> {
  public:
   worker_task(boost::asio::any_io_executor executor, const logger& log)
-      : strand_(boost::asio::make_strand(executor)), env_(strand_, log), alarm_(strand_) {}
+      : strand_(boost::asio::make_strand(executor)),
+        env_(strand_, log, [this] { return strand_.running_in_this_thread(); }),
+        alarm_(strand_) {}
 
   worker_seat seat() {
     return {&env_, [this] { schedule(); }};

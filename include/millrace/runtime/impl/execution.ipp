@@ -18,45 +18,59 @@ struct execution::wiring {
   std::vector<build_context> contexts;
   std::vector<std::vector<subtask*>> instances;                    // by node, then worker
   std::unordered_map<subtask*, std::vector<subtask*>> upstream;    // within one worker
-  std::vector<bool> collectors;
+  std::vector<task_role> roles;
 
   std::size_t parallelism() const { return owner.workers_.size(); }
 
   void run() {
-    mark_collectors();
+    mark_roles();
     for (std::uint32_t w = 0; w < parallelism(); ++w) contexts.emplace_back(w, nodes.domains());
     instances.resize(nodes.size());
     for (node_id id = 0; id < nodes.size(); ++id) {
       make_channels_and_instances(id);
     }
-    for (const auto& all : instances) {
-      for (subtask* task : all) task->set_ancestors(ancestors_of(task));
+    for (auto& [task, from] : upstream) {
+      std::vector<std::vector<subtask*>> by_input;
+      for (subtask* first : from) by_input.push_back(ancestors_of({first}));
+      task->set_ancestors(ancestors_of(from), std::move(by_input));
     }
-    for (auto& [task, from] : upstream) task->set_ancestors(ancestors_of(task));
     for (std::size_t w = 0; w < parallelism(); ++w) {
       for (auto& sweep : contexts[w].sweeps()) owner.workers_[w]->add_sweep(std::move(sweep));
     }
   }
 
-  void mark_collectors() {
-    collectors.resize(nodes.size());
+  void mark_roles() {
+    roles.assign(nodes.size(), task_role::main);
+    std::vector<bool> used(nodes.size(), false);
+    std::vector<bool> needed(nodes.size(), false);
+    for (node_id id = static_cast<node_id>(nodes.size()); id-- > 0;) {
+      const auto& node = nodes.node(id);
+      const bool auxiliary = used[id] && !needed[id];
+      if (auxiliary) roles[id] = task_role::auxiliary;
+      for (const auto& edge : node.inputs) {
+        used[edge.from] = true;
+        if (!auxiliary && !edge.auxiliary) needed[edge.from] = true;
+      }
+    }
     for (node_id id = 0; id < nodes.size(); ++id) {
       const auto& node = nodes.node(id);
-      collectors[id] = node.collects_dead_letters ||
-                       std::any_of(node.inputs.begin(), node.inputs.end(),
-                                   [&](const graph_edge& e) { return collectors[e.from]; });
+      const bool collects = node.collects_dead_letters ||
+                            std::any_of(node.inputs.begin(), node.inputs.end(), [&](const auto& e) {
+                              return roles[e.from] == task_role::collector;
+                            });
+      if (collects) roles[id] = task_role::collector;
     }
   }
 
   subtask& place(std::unique_ptr<subtask> task, std::size_t w, const std::string& name,
-                 bool collects) {
+                 task_role role) {
     task->attach(*owner.workers_[w], name, static_cast<std::uint32_t>(w));
-    if (!collects && owner.dead_letters_) {
+    if (role != task_role::collector && owner.dead_letters_) {
       task->on_dead_letter([queue = owner.dead_letters_](dead_letter&& letter) {
         queue->push(std::move(letter));
       });
     }
-    return owner.workers_[w]->add(std::move(task), collects);
+    return owner.workers_[w]->add(std::move(task), role);
   }
 
   void make_channels_and_instances(node_id id) {
@@ -68,7 +82,7 @@ struct execution::wiring {
     for (std::size_t w = 0; w < count; ++w) {
       auto made = node.make(contexts[w]);
       for (const auto& side : node.sides) side.type->add_side_output(*made, side.tag);
-      subtask& task = place(std::move(made), w, node.name, collectors[id]);
+      subtask& task = place(std::move(made), w, node.name, roles[id]);
       instances[id].push_back(&task);
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         auto [from, port] = feeds[i][w];
@@ -105,7 +119,7 @@ struct execution::wiring {
       auto made = edge.route == routing::by_key
                       ? node.make_partitioner(rings[w])
                       : edge.type->make_sender(rings[w], edge.route == routing::broadcast);
-      subtask& sender = place(std::move(made), w, node.name + ".send", collectors[id]);
+      subtask& sender = place(std::move(made), w, node.name + ".send", roles[id]);
       edge.type->connect(from[w]->output_port(edge.port), sender.input(0));
       upstream[&sender].push_back(from[w]);
       for (std::size_t to = 0; to < count; ++to) {
@@ -118,27 +132,23 @@ struct execution::wiring {
       for (const auto& row : rings) column.push_back(row[to]);
       subtask& receiver =
           place(edge.type->make_receiver(std::move(column)), to, node.name + ".receive",
-                collectors[id]);
+                roles[id]);
       result.emplace_back(&receiver, 0);
     }
     return result;
   }
 
-  std::vector<subtask*> ancestors_of(subtask* task) {
+  /// The given subtasks and everything before them on their worker, each once.
+  std::vector<subtask*> ancestors_of(std::vector<subtask*> open) {
     std::vector<subtask*> found;
     std::unordered_set<subtask*> seen;
-    std::vector<subtask*> open{task};
     while (!open.empty()) {
       subtask* next = open.back();
       open.pop_back();
+      if (!seen.insert(next).second) continue;
+      found.push_back(next);
       const auto it = upstream.find(next);
-      if (it == upstream.end()) continue;
-      for (subtask* up : it->second) {
-        if (seen.insert(up).second) {
-          found.push_back(up);
-          open.push_back(up);
-        }
-      }
+      if (it != upstream.end()) open.insert(open.end(), it->second.begin(), it->second.end());
     }
     return found;
   }
@@ -149,10 +159,11 @@ MILLRACE_DECL execution::execution(graph& nodes, std::string pipeline_name,
                                    std::shared_ptr<dead_letter_queue> dead_letters)
     : seats_(std::move(seats)),
       dead_letters_(std::move(dead_letters)),
-      main_done_(new std::atomic<bool>[seats_.size()]) {
+      stage_(new std::atomic<int>[seats_.size()]),
+      auxiliary_stopped_(seats_.size(), 0) {
   check_names(nodes);
   for (std::size_t w = 0; w < seats_.size(); ++w) {
-    main_done_[w] = false;
+    stage_[w] = 0;
     workers_.push_back(std::make_unique<millrace::worker>(
         *seats_[w].env, pipeline_name, seats_[w].wake,
         [this](std::exception_ptr reason) { fail(std::move(reason)); }));
@@ -180,16 +191,32 @@ MILLRACE_DECL void execution::check_names(const graph& nodes) const {
   }
 }
 
+MILLRACE_DECL bool execution::all_reached(int stage) const noexcept {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (stage_[i].load() < stage) return false;
+  }
+  return true;
+}
+
 MILLRACE_DECL bool execution::settled(std::size_t w) {
   if (cancelled()) return true;
   auto& me = *workers_[w];
-  if (!me.finished(false)) return false;
-  if (!main_done_[w].exchange(true) && dead_letters_) {
-    bool all = true;
-    for (std::size_t i = 0; i < workers_.size(); ++i) all = all && main_done_[i].load();
-    if (all) dead_letters_->close();
+  const auto wake_all = [this] {
+    for (auto& seat : seats_) seat.wake();
+  };
+  if (stage_[w] == 0 && me.finished(task_role::main)) {
+    stage_[w] = 1;
+    if (all_reached(1)) wake_all();
   }
-  return me.finished(true);
+  if (stage_[w] == 1 && all_reached(1)) {
+    if (auxiliary_stopped_[w] == 0) me.stop();
+    auxiliary_stopped_[w] = 1;
+    if (me.finished(task_role::auxiliary)) {
+      stage_[w] = 2;
+      if (all_reached(2) && dead_letters_) dead_letters_->close();
+    }
+  }
+  return stage_[w] == 2 && me.finished(task_role::collector);
 }
 
 MILLRACE_DECL void execution::stop() {

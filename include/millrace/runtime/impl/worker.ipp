@@ -15,10 +15,10 @@ MILLRACE_DECL worker::worker(environment& env, std::string pipeline_name,
       wake_(std::move(wake)),
       fail_(std::move(fail)) {}
 
-MILLRACE_DECL subtask& worker::add(std::unique_ptr<subtask> task, bool collects_dead_letters) {
+MILLRACE_DECL subtask& worker::add(std::unique_ptr<subtask> task, task_role role) {
   if (task->polled()) polled_.push_back(subtasks_.size());
   subtasks_.push_back(std::move(task));
-  collectors_.push_back(collects_dead_letters);
+  roles_.push_back(role);
   return *subtasks_.back();
 }
 
@@ -28,7 +28,8 @@ MILLRACE_DECL void worker::open() {
 
 MILLRACE_DECL bool worker::may_poll(std::size_t i) const {
   if (subtasks_[i]->downstream_blocked()) return false;
-  const bool held = dead_letters_ != nullptr && !collectors_[i] && dead_letters_->full();
+  const bool held = dead_letters_ != nullptr && roles_[i] != task_role::collector &&
+                    dead_letters_->full();
   return !held || subtasks_[i]->input(0) != nullptr;  // only what brings new records is held
 }
 
@@ -73,10 +74,9 @@ MILLRACE_DECL void worker::cancel() noexcept {
   for (const auto& task : subtasks_) task->cancel();
 }
 
-MILLRACE_DECL bool worker::finished(bool with_dead_letters) const noexcept {
+MILLRACE_DECL bool worker::finished(task_role up_to) const noexcept {
   for (std::size_t i = 0; i < subtasks_.size(); ++i) {
-    if (!with_dead_letters && collectors_[i]) continue;
-    if (!subtasks_[i]->finished()) return false;
+    if (roles_[i] <= up_to && !subtasks_[i]->finished()) return false;
   }
   return true;
 }

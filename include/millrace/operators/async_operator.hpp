@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The operator that makes an asynchronous call for each record: bounded, with timeout, retries,
+/// lanes and the order asked for (semantics.md, Async I/O). Not thread safe but for replies.
+#pragma once
+
+#include <millrace/operators/async.hpp>
+#include <millrace/operators/async_lanes.hpp>
+#include <millrace/operators/context.hpp>
+#include <millrace/state/keyed_state.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace millrace {
+
+/// All records in one lane.
+struct one_lane {
+  template <class T>
+  std::string_view operator()(const T&) const noexcept {
+    return {};
+  }
+};
+
+/// Carries replies to the operator's worker. Outlives the operator when handles do.
+template <class R>
+class reply_mailbox final : public reply_target<R> {
+ public:
+  using outcome = std::variant<R, error>;
+  using deliver = std::function<void(std::uint64_t call, outcome)>;
+  using hook = std::function<void(std::uint64_t call, std::function<void()>)>;
+
+  reply_mailbox(environment& env, deliver to, hook on_hook)
+      : env_(&env), deliver_(std::move(to)), hook_(std::move(on_hook)) {}
+
+  void complete(std::uint64_t call, R value) override { arrive(call, outcome(std::in_place_index<0>, std::move(value))); }
+  void fail(std::uint64_t call, error reason) override { arrive(call, outcome(std::in_place_index<1>, std::move(reason))); }
+  void on_cancel(std::uint64_t call, std::function<void()> f) override {
+    if (hook_) hook_(call, std::move(f));
+  }
+  environment& env() override { return *env_; }
+
+  /// The operator is gone; answers from now on are dropped.
+  void close() {
+    const std::lock_guard lock(mutex_);
+    env_ = nullptr;
+    deliver_ = nullptr;
+    hook_ = nullptr;
+  }
+
+ private:
+  void arrive(std::uint64_t call, outcome what) {
+    std::unique_lock lock(mutex_);
+    if (env_ == nullptr) return;
+    if (env_->on_worker()) {
+      lock.unlock();
+      return deliver_(call, std::move(what));
+    }
+    auto shared = std::make_shared<outcome>(std::move(what));
+    env_->post([self = self_.lock(), call, shared] {
+      if (self && self->deliver_) self->deliver_(call, std::move(*shared));
+    });
+  }
+
+ public:
+  std::weak_ptr<reply_mailbox> self_;
+
+ private:
+  std::mutex mutex_;
+  environment* env_;
+  deliver deliver_;
+  hook hook_;
+};
+
+/// `Out` is R, or R's element type when `Flatten`.
+template <class In, class R, bool Flatten, class F, class LaneOf = one_lane>
+class async_operator {
+  template <class X>
+  struct element {
+    using type = X;
+  };
+  template <class X>
+    requires Flatten
+  struct element<X> {
+    using type = std::decay_t<decltype(*std::begin(std::declval<X&>()))>;
+  };
+
+ public:
+  using output_type = typename element<R>::type;
+  using context = operator_context<output_type>;
+  static constexpr bool keeps_records = true;
+  static constexpr bool has_lanes = !std::is_same_v<LaneOf, one_lane>;
+
+  /// Takes the place of a result when a call has failed for good.
+  using fallback_function = std::function<R(const In&, const error&)>;
+
+  async_operator(F f, async_options options, LaneOf lane_of = {}, fallback_function fallback = {})
+      : f_(std::move(f)),
+        lane_of_(std::move(lane_of)),
+        options_(std::move(options)),
+        fallback_(std::move(fallback)) {}
+  async_operator(const async_operator& other)
+      : f_(other.f_),
+        lane_of_(other.lane_of_),
+        options_(other.options_),
+        fallback_(other.fallback_) {}
+  async_operator(async_operator&&) noexcept = default;
+  ~async_operator() { cancel(); }
+
+  void open(context& c) {
+    context_ = &c;
+    lanes_.emplace(options_, c.metrics());
+    mailbox_ = std::make_shared<reply_mailbox<R>>(
+        c.env(),
+        [this](std::uint64_t call, std::variant<R, error> what) { arrived(call, std::move(what)); },
+        [this](std::uint64_t call, std::function<void()> hook) {
+          if (call_state* found = find(call)) found->cancel = std::move(hook);
+        });
+    mailbox_->self_ = mailbox_;
+    segments_.emplace_back();
+    if (!restored_.empty()) c.request_resume();
+  }
+
+  bool ready() const {
+    if (has_lanes && options_.overflow == on_overflow::refuse) {
+      return outstanding_ < options_.most_lanes * (options_.in_flight + options_.waiting);
+    }
+    if (has_lanes) return !lanes_->any_full();
+    return outstanding_ < options_.in_flight;
+  }
+
+  void process(In&& value, context& c) { accept(std::move(value), c.time(), c.slot()); }
+
+  void queue_watermark(timestamp time, context& c) {
+    if (segments_.size() == 1 && segments_.front().order.empty()) return c.forward_watermark(time);
+    if (segments_.back().order.empty() && segments_.size() > 1) {
+      segments_[segments_.size() - 2].closing = time;
+      return;
+    }
+    segments_.back().closing = time;
+    segments_.emplace_back();
+  }
+
+  void on_resume(context& c) {
+    for (auto& r : std::exchange(restored_, {})) accept(std::move(r.value), r.time, no_slot);
+    start_waiting();
+    emit_finished(c);
+  }
+
+  progress on_end(context&) { return outstanding_ == 0 ? progress::done : progress::suspended; }
+
+  void cancel() noexcept {
+    if (!mailbox_) return;
+    mailbox_->close();
+    mailbox_.reset();
+    if (context_ != nullptr) context_->env().cancel_timer(deadline_timer_);
+    for (auto& call : calls_) {
+      if (call.cancel) std::exchange(call.cancel, {})();
+    }
+  }
+
+  /// Inputs whose results have not left yet; they are issued again after `restore`.
+  void save(snapshot_writer& to) const {
+    to.varint(outstanding_ + restored_.size());
+    for (const auto& s : segments_) {
+      for (const std::uint32_t i : s.order) save_input(to, calls_[i].value, calls_[i].time);
+    }
+    for (const auto& r : restored_) save_input(to, r.value, r.time);
+  }
+  void restore(snapshot_reader& from) {
+    const std::size_t n = from.count(1);
+    for (std::size_t i = 0; i < n && !from.failed(); ++i) {
+      saved s{};
+      restore_value(from, s.value);
+      restore_value(from, s.time);
+      restored_.push_back(std::move(s));
+    }
+    if (context_ != nullptr) context_->request_resume();
+  }
+
+ private:
+  enum class phase : std::uint8_t { waiting, running, delayed, finished };
+
+  struct call_state {
+    In value{};
+    timestamp time{};
+    slot_index slot = no_slot;
+    std::uint32_t generation = 0;
+    std::uint32_t attempt = 0;
+    phase now = phase::finished;
+    async_lane* lane = nullptr;
+    std::uint64_t epoch = 0;  // number of its segment
+    std::chrono::nanoseconds deadline{};
+    std::chrono::nanoseconds started{};
+    timer_id retry_timer = 0;
+    std::function<void()> cancel;
+    std::optional<R> result;
+  };
+  struct segment {
+    std::deque<std::uint32_t> order;   // calls not emitted yet
+    std::optional<timestamp> closing;  // the watermark behind them
+  };
+  struct saved {
+    In value{};
+    timestamp time{};
+  };
+
+  static void save_input(snapshot_writer& to, const In& value, timestamp time) {
+    save_value(to, value);
+    save_value(to, time);
+  }
+
+  static std::uint64_t name_of(std::uint32_t index, std::uint32_t generation) noexcept {
+    return (std::uint64_t{generation} << 32U) | index;
+  }
+  call_state* find(std::uint64_t name) {
+    auto& call = calls_[static_cast<std::uint32_t>(name)];
+    return call.generation == name >> 32U ? &call : nullptr;
+  }
+
+  void accept(In&& value, timestamp time, slot_index slot) {
+    if (free_.empty()) {
+      free_.push_back(static_cast<std::uint32_t>(calls_.size()));
+      calls_.emplace_back();
+    }
+    const std::uint32_t i = free_.back();
+    free_.pop_back();
+    auto& call = calls_[i];
+    call.value = std::move(value);
+    call.time = time;
+    call.slot = slot;
+    call.attempt = 0;
+    call.epoch = first_segment_ + segments_.size() - 1;
+    call.lane = &lanes_->of(std::invoke(lane_of_, std::as_const(call.value)));
+    segments_.back().order.push_back(i);
+    ++outstanding_;
+    auto& lane = *call.lane;
+    if (lane.in_flight < options_.in_flight && lane.waiting.empty()) return begin(i);
+    if (lane.waiting.size() >= options_.waiting && options_.overflow == on_overflow::refuse) {
+      lane.refused.add();
+      return give_up(i, {make_error_code(errc::overloaded), "lane " + lane.name});
+    }
+    call.now = phase::waiting;
+    lane.waiting.push_back(i);
+  }
+
+  void start_waiting() {
+    for (auto& lane : lanes_->all()) {
+      while (!lane->waiting.empty() && lane->in_flight < options_.in_flight) {
+        const std::uint32_t i = lane->waiting.front();
+        lane->waiting.pop_front();
+        begin(i);
+      }
+    }
+  }
+
+  void begin(std::uint32_t i) {
+    auto& call = calls_[i];
+    ++call.lane->in_flight;
+    call.lane->in_flight_now.add(1);
+    call.deadline = now() + options_.timeout;
+    deadlines_.push_back({call.deadline, i, call.generation});
+    arm_deadline();
+    attempt(i);
+  }
+
+  void attempt(std::uint32_t i) {
+    auto& call = calls_[i];
+    const auto time = now();
+    if (!call.lane->breaker.allow(time)) {
+      call.lane->refused.add();
+      return finish_failed(i, {make_error_code(errc::circuit_open), call.lane->name});
+    }
+    ++call.attempt;
+    call.now = phase::running;
+    call.started = time;
+    call.lane->calls.add();
+    // The deadline list knows the call by its first generation of this use: keep it until it ends.
+    async_reply<R> reply(mailbox_, name_of(i, call.generation));
+    try {
+      std::invoke(f_, std::as_const(call.value), std::move(reply));
+    } catch (const std::exception& e) {
+      throw pipeline_error(context_->name(), std::string("asynchronous function: ") + e.what());
+    }
+  }
+
+  void arrived(std::uint64_t name, std::variant<R, error> what) {
+    call_state* call = find(name);
+    if (call == nullptr || call->now != phase::running) return;
+    const auto i = static_cast<std::uint32_t>(name);
+    call->cancel = nullptr;
+    call->lane->microseconds.add(
+        static_cast<std::uint64_t>((now() - call->started) / std::chrono::microseconds{1}));
+    if (what.index() == 0) {
+      call->lane->breaker.succeeded();
+      call->result.emplace(std::move(std::get<0>(what)));
+      return finish(i);
+    }
+    call->lane->failures.add();
+    call->lane->breaker.failed(now());
+    retry_or_fail(i, std::move(std::get<1>(what)));
+  }
+
+  void retry_or_fail(std::uint32_t i, error why) {
+    auto& call = calls_[i];
+    const auto& retry = options_.retry;
+    const bool wanted = call.attempt < retry.attempts && (!retry.when || retry.when(why));
+    const auto delay = wanted ? delay_before(call.attempt) : std::chrono::nanoseconds{};
+    if (!wanted || now() + delay >= call.deadline) return finish_failed(i, std::move(why));
+    call.now = phase::delayed;
+    call.retry_timer = context_->env().call_after(delay, [this, i] {
+      calls_[i].retry_timer = 0;
+      attempt(i);
+    });
+  }
+
+  std::chrono::nanoseconds delay_before(std::uint32_t attempts_made) {
+    const auto& retry = options_.retry;
+    double delay = static_cast<double>(retry.first_delay.count());
+    for (std::uint32_t k = 1; k < attempts_made; ++k) delay *= retry.multiplier;
+    delay = std::min(delay, static_cast<double>(retry.longest_delay.count()));
+    const double share = 0.5 + 0.5 * static_cast<double>(context_->env().random() >> 11U) * 0x1p-53;
+    return std::chrono::nanoseconds{static_cast<std::int64_t>(delay * share)};
+  }
+
+  void arm_deadline() {
+    if (deadline_timer_ != 0 || deadlines_.empty()) return;
+    const auto wait = std::max(deadlines_.front().at - now(), std::chrono::nanoseconds{0});
+    deadline_timer_ = context_->env().call_after(wait, [this] {
+      deadline_timer_ = 0;
+      expire();
+    });
+  }
+
+  void expire() {
+    const auto time = now();
+    while (!deadlines_.empty() && deadlines_.front().at <= time) {
+      const auto due = deadlines_.front();
+      deadlines_.pop_front();
+      auto& call = calls_[due.call];
+      if (call.generation != due.generation || call.now == phase::finished) continue;
+      if (call.now == phase::running) {
+        call.lane->timeouts.add();
+        call.lane->failures.add();
+        call.lane->breaker.failed(time);
+      }
+      context_->env().cancel_timer(std::exchange(call.retry_timer, 0));
+      auto hook = std::exchange(call.cancel, {});
+      finish_failed(due.call, {make_error_code(errc::timeout), {}});
+      if (hook) hook();
+    }
+    arm_deadline();
+  }
+
+  /// The call is over; its slot in the lane is free at once, later answers are ignored.
+  void finish(std::uint32_t i) {
+    auto& call = calls_[i];
+    call.now = phase::finished;
+    ++call.generation;
+    --call.lane->in_flight;
+    call.lane->in_flight_now.add(-1);
+    finished_.push_back(i);
+    context_->request_resume();
+  }
+
+  void finish_failed(std::uint32_t i, error why) {
+    report(i, why);
+    finish(i);
+  }
+
+  void give_up(std::uint32_t i, const error& why) {
+    report(i, why);
+    calls_[i].now = phase::finished;
+    ++calls_[i].generation;
+    finished_.push_back(i);
+    context_->request_resume();
+  }
+
+  void report(std::uint32_t i, const error& why) {
+    auto& call = calls_[i];
+    call.result.reset();
+    if (fallback_) {
+      call.result.emplace(fallback_(std::as_const(call.value), why));
+      return;
+    }
+    if (options_.failure == on_failure::ignore) return context_->counters().filtered.add();
+    if (options_.failure == on_failure::fail) {
+      const auto time = now();
+      failures_.push_back(time);
+      while (failures_.front() < time - options_.failures_within) failures_.pop_front();
+      if (failures_.size() > options_.failures_allowed) context_->fail(why);
+    }
+    context_->set_current(call.time, call.slot);
+    context_->dead_letter(why.to_string(), describe(call.value));
+  }
+
+  static std::string describe(const In& value) {
+    if constexpr (requires { { to_dead_letter(value) } -> std::convertible_to<std::string>; }) {
+      return to_dead_letter(value);
+    } else {
+      return {};
+    }
+  }
+
+  void emit_finished(context& c) {
+    if (options_.order == async_order::as_completed) {
+      emit_any(c);
+    } else {
+      finished_.clear();
+    }
+    while (!c.downstream_blocked()) {
+      auto& first = segments_.front();
+      if (options_.order != async_order::as_completed) emit_segment(first, c);
+      if (!first.order.empty() || !first.closing) break;
+      c.forward_watermark(*first.closing);
+      segments_.pop_front();
+      ++first_segment_;
+    }
+  }
+
+  void emit_segment(segment& s, context& c) {
+    if (options_.order == async_order::ordered) {
+      while (!s.order.empty() && done(s.order.front()) && !c.downstream_blocked()) {
+        emit(s.order.front(), c);
+        s.order.pop_front();
+      }
+      return;
+    }
+    std::erase_if(s.order, [&](std::uint32_t i) {
+      if (!done(i) || c.downstream_blocked()) return false;
+      emit(i, c);
+      return true;
+    });
+  }
+
+  /// Results overtake watermarks, never the other way round: a record before its watermark.
+  void emit_any(context& c) {
+    std::size_t sent = 0;
+    for (; sent < finished_.size() && !c.downstream_blocked(); ++sent) {
+      const std::uint32_t i = finished_[sent];
+      auto& order = segments_[calls_[i].epoch - first_segment_].order;
+      order.erase(std::find(order.begin(), order.end(), i));
+      emit(i, c);
+    }
+    finished_.erase(finished_.begin(), finished_.begin() + static_cast<std::ptrdiff_t>(sent));
+  }
+
+  bool done(std::uint32_t i) const { return calls_[i].now == phase::finished; }
+
+  void emit(std::uint32_t i, context& c) {
+    auto& call = calls_[i];
+    if (call.result) {
+      c.set_current(call.time, call.slot);
+      if constexpr (Flatten) {
+        for (auto&& one : *call.result) c.emit(std::move(one));
+      } else {
+        c.emit(std::move(*call.result));
+      }
+      call.result.reset();
+    }
+    --outstanding_;
+    free_.push_back(i);
+  }
+
+  std::chrono::nanoseconds now() const { return context_->env().monotonic(); }
+
+  struct deadline {
+    std::chrono::nanoseconds at;
+    std::uint32_t call;
+    std::uint32_t generation;
+  };
+
+  F f_;
+  LaneOf lane_of_;
+  async_options options_;
+  fallback_function fallback_;
+  context* context_ = nullptr;
+  std::optional<async_lanes> lanes_;
+  std::shared_ptr<reply_mailbox<R>> mailbox_;
+  std::deque<call_state> calls_;
+  std::vector<std::uint32_t> free_;
+  std::vector<std::uint32_t> finished_;
+  std::deque<segment> segments_;
+  std::uint64_t first_segment_ = 0;
+  std::deque<deadline> deadlines_;
+  timer_id deadline_timer_ = 0;
+  std::deque<std::chrono::nanoseconds> failures_;
+  std::size_t outstanding_ = 0;
+  std::vector<saved> restored_;
+};
+
+}  // namespace millrace
