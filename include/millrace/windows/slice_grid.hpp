@@ -6,6 +6,8 @@
 /// Cutting at edges makes at most two slices per slide whatever the sizes are; a grid of
 /// `gcd(size, slide)` would make `size / gcd` per window (10 s by 3.001 s: 10,000 instead of 7).
 /// Slices and windows are numbered; computations are in 128 bits and clamped at the ends of time.
+/// With slides below 8 us, for which 64 bits cannot number all windows, times beyond 2^60 us
+/// (36,500 years) before or after 1970 count as that.
 #pragma once
 
 #include <millrace/base/time.hpp>
@@ -27,7 +29,14 @@ class slice_grid {
         offset_(floor_mod(spec.offset.count(), spec.slide.count())),
         remainder_(size_ % slide_),
         per_slide_(remainder_ == 0 ? 1 : 2),
-        per_window_(per_slide_ * (size_ / slide_) + (remainder_ == 0 ? 0 : 1)) {}
+        per_window_(per_slide_ * (size_ / slide_) + (remainder_ == 0 ? 0 : 1)),
+        limit_(slide_ < 8 ? std::int64_t{1} << 60 : INT64_MAX) {}
+
+  /// The time as which a watermark counts; `max_timestamp` stays what it is.
+  constexpr timestamp effective(timestamp watermark) const noexcept {
+    if (watermark == max_timestamp) return watermark;
+    return timestamp{duration{limited(watermark)}};
+  }
 
   /// Slices per slide: 1 if the size is a multiple of the slide, else 2.
   constexpr index slices_per_slide() const noexcept { return per_slide_; }
@@ -35,7 +44,7 @@ class slice_grid {
   constexpr index slices_per_window() const noexcept { return per_window_; }
 
   constexpr index slice_of(timestamp t) const noexcept {
-    const wide since = wide{t.time_since_epoch().count()} - offset_;
+    const wide since = wide{limited(t)} - offset_;
     const wide slide = floor_divide(since, slide_);
     if (remainder_ == 0) return static_cast<index>(slide);
     return static_cast<index>(2 * slide + (since - slide * slide_ >= remainder_ ? 1 : 0));
@@ -64,7 +73,7 @@ class slice_grid {
 
   /// The first window that a watermark does not fire. \pre `watermark < max_timestamp`
   constexpr index first_unfired(timestamp watermark) const noexcept {
-    wide end = wide{watermark.time_since_epoch().count()} + 2;
+    wide end = wide{limited(watermark)} + 2;
     if (end > INT64_MAX) end = INT64_MAX;
     return static_cast<index>(-floor_divide(wide{size_} + offset_ - end, slide_));
   }
@@ -72,6 +81,10 @@ class slice_grid {
  private:
   __extension__ typedef __int128 wide;
 
+  constexpr std::int64_t limited(timestamp t) const noexcept {
+    const std::int64_t count = t.time_since_epoch().count();
+    return count > limit_ ? limit_ : count < -limit_ && limit_ != INT64_MAX ? -limit_ : count;
+  }
   static constexpr wide floor_divide(wide value, wide divisor) noexcept {
     return value / divisor - (value % divisor < 0 ? 1 : 0);
   }
@@ -87,6 +100,7 @@ class slice_grid {
   std::int64_t remainder_;  // of size / slide
   std::int64_t per_slide_;
   std::int64_t per_window_;
+  std::int64_t limit_;
 };
 
 /// The windows that contain a time, in order. O(windows). \pre `spec.validate()` does not throw

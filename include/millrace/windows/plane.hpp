@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// A plane: the states of all keys in one slice. Pages of 64 slots with a presence bit each; a page
+/// that holds few states is packed, one that holds many is addressed directly. Planes of one store
+/// share a pool of pages. Not thread safe.
+#pragma once
+
+#include <millrace/base/config.hpp>
+#include <millrace/record/batch.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace millrace {
+
+/// Slots per page.
+inline constexpr std::size_t page_slots = 64;
+
+/// Memory for pages of 4, 8, 16, 32 or 64 states. Pages that are given back are used again; memory
+/// goes back to the system with the pool. Remembers how full each page was, so that the pages of
+/// the next slice start at the right size.
+template <class T>
+class plane_pool {
+ public:
+  static constexpr unsigned classes = 5;
+  static constexpr std::size_t capacity(unsigned c) noexcept { return std::size_t{4} << c; }
+
+  /// The smallest class for so many states.
+  static constexpr unsigned class_for(std::size_t states) noexcept {
+    const auto needed = static_cast<unsigned>(std::bit_width((states > 4 ? states - 1 : 3) >> 2));
+    return std::min(needed, classes - 1);
+  }
+
+  plane_pool() = default;
+  plane_pool(const plane_pool&) = delete;
+  plane_pool& operator=(const plane_pool&) = delete;
+  ~plane_pool() {
+    for (void* arena : arenas_) ::operator delete(arena, std::align_val_t{alignment});
+  }
+
+  T* allocate(unsigned c) {
+    if (free_[c] == nullptr) refill(c);
+    node* block = std::exchange(free_[c], free_[c]->next);
+    in_use_ += block_bytes(c);
+    return static_cast<T*>(static_cast<void*>(block));
+  }
+  void deallocate(T* page, unsigned c) noexcept {
+    free_[c] = ::new (static_cast<void*>(page)) node{free_[c]};
+    in_use_ -= block_bytes(c);
+  }
+
+  /// Class at which page `i` of a new plane should start.
+  unsigned hint(std::size_t i) const noexcept { return i < hints_.size() ? hints_[i] : 0; }
+  void set_hint(std::size_t i, unsigned c) {
+    if (i >= hints_.size()) hints_.resize(i + 1, 0);
+    hints_[i] = static_cast<std::uint8_t>(c);
+  }
+
+  void learn(std::size_t i, unsigned c) noexcept {
+    if (i < hints_.size()) hints_[i] = static_cast<std::uint8_t>(c);
+  }
+
+  /// Bytes of pages in use, and bytes held.
+  std::size_t bytes_in_use() const noexcept { return in_use_; }
+  std::size_t bytes_reserved() const noexcept { return reserved_; }
+
+ private:
+  struct node {
+    node* next;
+  };
+  static constexpr std::size_t alignment = std::max<std::size_t>(64, alignof(T));
+  static constexpr std::size_t arena_bytes = 32768;
+
+  static constexpr std::size_t block_bytes(unsigned c) noexcept {
+    const std::size_t bytes = std::max(capacity(c) * sizeof(T), sizeof(node));
+    const std::size_t unit = std::max(alignof(T), bytes < 64 ? std::size_t{16} : std::size_t{64});
+    return (bytes + unit - 1) / unit * unit;
+  }
+
+  MILLRACE_NOINLINE void refill(unsigned c) {
+    const std::size_t size = block_bytes(c);
+    const std::size_t n = std::max<std::size_t>(1, arena_bytes / size);
+    arenas_.reserve(arenas_.size() + 1);
+    auto* arena = static_cast<std::byte*>(::operator new(n * size, std::align_val_t{alignment}));
+    arenas_.push_back(arena);
+    reserved_ += n * size;
+    for (std::size_t i = n; i-- > 0;) {
+      free_[c] = ::new (static_cast<void*>(arena + i * size)) node{free_[c]};
+    }
+  }
+
+  std::array<node*, classes> free_{};
+  std::vector<void*> arenas_;
+  std::vector<std::uint8_t> hints_;
+  std::size_t in_use_ = 0;
+  std::size_t reserved_ = 0;
+};
+
+/// slot -> state. Addresses change when states are inserted. Give it the same pool always, and
+/// call `clear` before it is destroyed.
+template <class T>
+class plane {
+ public:
+  using pool = plane_pool<T>;
+
+  /// Presence bits of a page; its states by ascending slot, or by slot if `dense`.
+  struct page {
+    std::uint64_t present = 0;
+    std::uintptr_t tagged = 0;  // address of the states; low bits: 0 dense, else class + 1
+
+    bool dense() const noexcept { return (tagged & 7) == 0; }
+    T* states() const noexcept {
+      return reinterpret_cast<T*>(tagged & ~std::uintptr_t{7});  // NOLINT: pages are aligned
+    }
+    unsigned size_class() const noexcept {
+      return dense() ? pool::classes - 1 : static_cast<unsigned>(tagged & 7) - 1;
+    }
+    /// \pre bit `b` is set
+    T& at(unsigned b) const noexcept {
+      if (MILLRACE_LIKELY(dense())) return states()[b];
+      const std::uint64_t before = present & ((std::uint64_t{1} << b) - 1);
+      return states()[std::popcount(before)];
+    }
+    /// Calls `visit(b, state)` for all states in order of slots.
+    template <class F>
+    void for_each(F&& visit) const {
+      T* next = states();
+      if (dense()) {
+        for (std::uint64_t bits = present; bits != 0; bits &= bits - 1) {
+          const auto b = static_cast<unsigned>(std::countr_zero(bits));
+          visit(b, next[b]);
+        }
+      } else {
+        for (std::uint64_t bits = present; bits != 0; bits &= bits - 1) {
+          visit(static_cast<unsigned>(std::countr_zero(bits)), *next++);
+        }
+      }
+    }
+  };
+
+  std::size_t pages() const noexcept { return pages_.size(); }
+
+  /// Page `i`, an empty one if there is none.
+  page page_at(std::size_t i) const noexcept { return i < pages_.size() ? pages_[i] : page{}; }
+
+  /// The state of a slot, or nullptr. O(1).
+  T* find(slot_index slot) const noexcept {
+    const std::size_t i = slot / page_slots;
+    if (MILLRACE_UNLIKELY(i >= pages_.size())) return nullptr;
+    const page& p = pages_[i];
+    const unsigned b = slot % page_slots;
+    if (MILLRACE_UNLIKELY((p.present >> b & 1) == 0)) return nullptr;
+    return &p.at(b);
+  }
+
+  /// Where the state of a slot is, or would be.
+  void prefetch(slot_index slot) const noexcept {
+    const std::size_t i = slot / page_slots;
+    if (i < pages_.size() && pages_[i].dense()) {
+      MILLRACE_PREFETCH(pages_[i].states() + slot % page_slots);
+    }
+  }
+
+  /// Adds a state for a slot that has none. O(1), or O(page) for packed pages.
+  MILLRACE_NOINLINE T& insert(slot_index slot, pool& from, T state = T{}) {
+    const std::size_t i = slot / page_slots;
+    if (i >= pages_.size()) pages_.resize(i + 1);
+    page& p = pages_[i];
+    const unsigned b = slot % page_slots;
+    const auto used = static_cast<std::size_t>(std::popcount(p.present));
+    if (p.tagged == 0) {
+      const unsigned c = from.hint(i);
+      from.set_hint(i, c);
+      allocate(p, from, c);
+    } else if (!p.dense() && used == pool::capacity(p.size_class())) {
+      grow(p, from);
+      if (from.hint(i) < p.size_class()) from.set_hint(i, p.size_class());
+    }
+    T* place = p.states() + b;
+    if (!p.dense()) {
+      place = p.states() + std::popcount(p.present & ((std::uint64_t{1} << b) - 1));
+      for (T* last = p.states() + used; last != place; --last) {
+        std::construct_at(last, std::move(last[-1]));
+        std::destroy_at(last - 1);
+      }
+    }
+    std::construct_at(place, std::move(state));
+    p.present |= std::uint64_t{1} << b;
+    return *place;
+  }
+
+  /// Sets the state of a slot. O(1), or O(page) for packed pages.
+  void set(slot_index slot, pool& from, const T& state) {
+    if (T* old = find(slot); old != nullptr) {
+      *old = state;
+    } else {
+      insert(slot, from, state);
+    }
+  }
+
+  /// Replaces page `i` by the states `source[b]` for the bits of `mask`.
+  void assign_page(std::size_t i, pool& from, std::uint64_t mask, const T* source) {
+    if (i >= pages_.size()) pages_.resize(i + 1);
+    page& p = pages_[i];
+    release(p, from);
+    if (mask == 0) return;
+    allocate(p, from, pool::class_for(static_cast<std::size_t>(std::popcount(mask))));
+    T* next = p.states();
+    for (std::uint64_t bits = mask; bits != 0; bits &= bits - 1) {
+      const auto b = static_cast<unsigned>(std::countr_zero(bits));
+      std::construct_at(p.dense() ? next + b : next++, source[b]);
+    }
+    p.present = mask;
+  }
+
+  enum class learn { yes, no };
+
+  /// Destroys all states and gives the pages back, keeping the directory. With `learn::yes` the
+  /// pool remembers how full the pages were.
+  void clear(pool& to, learn how = learn::no) noexcept {
+    for (std::size_t i = 0; i < pages_.size(); ++i) {
+      if (how == learn::yes) {
+        to.learn(i, pool::class_for(static_cast<std::size_t>(std::popcount(pages_[i].present))));
+      }
+      release(pages_[i], to);
+    }
+    pages_.clear();
+  }
+
+  std::size_t directory_bytes() const noexcept { return pages_.capacity() * sizeof(page); }
+
+ private:
+  static void allocate(page& p, pool& from, unsigned c) {
+    const auto address = reinterpret_cast<std::uintptr_t>(from.allocate(c));
+    p.tagged = address | (c == pool::classes - 1 ? 0 : c + 1);
+  }
+
+  static void release(page& p, pool& to) noexcept {
+    if (p.tagged == 0) return;
+    if constexpr (!std::is_trivially_destructible_v<T>) {
+      p.for_each([](unsigned, T& state) { std::destroy_at(&state); });
+    }
+    to.deallocate(p.states(), p.size_class());
+    p = page{};
+  }
+
+  static void grow(page& p, pool& from) {
+    const page old = p;
+    allocate(p, from, old.size_class() + 1);
+    T* next = p.states();
+    old.for_each([&](unsigned b, T& state) {
+      std::construct_at(p.dense() ? next + b : next++, std::move(state));
+      std::destroy_at(&state);
+    });
+    from.deallocate(old.states(), old.size_class());
+  }
+
+  std::vector<page> pages_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The planes of all slices that hold a record, by index. Memory is proportional to them, however
+/// far apart they are. Not thread safe.
+#pragma once
+
+#include <millrace/windows/plane.hpp>
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+namespace millrace {
+
+template <class State>
+class slice_table {
+ public:
+  using index = std::int64_t;
+  using states = plane<State>;
+
+  /// \param expected slices at a time, to find them without a search
+  explicit slice_table(index expected)
+      : recent_(std::bit_ceil(static_cast<std::size_t>(
+            expected < 16 ? 16 : expected > max_recent ? max_recent : expected))) {}
+  slice_table(const slice_table&) = delete;
+  slice_table& operator=(const slice_table&) = delete;
+  ~slice_table() {
+    for (auto& [i, slice] : slices_) slice.clear(pool_);
+  }
+
+  plane_pool<State>& pool() noexcept { return pool_; }
+  const plane_pool<State>& pool() const noexcept { return pool_; }
+
+  /// O(1) for recent slices, else O(log slices).
+  states* find(index i) const noexcept {
+    recent& r = recent_[static_cast<std::size_t>(i) & (recent_.size() - 1)];
+    if (r.slice != nullptr && r.i == i) return r.slice;
+    const auto found = slices_.find(i);
+    if (found == slices_.end()) return nullptr;
+    r = {i, const_cast<states*>(&found->second)};
+    return r.slice;
+  }
+
+  states& obtain(index i) {
+    if (states* s = find(i); s != nullptr) return *s;
+    states& made = slices_[i];
+    recent_[static_cast<std::size_t>(i) & (recent_.size() - 1)] = {i, &made};
+    return made;
+  }
+
+  /// The first slice with a record that is not before `i`; false if there is none.
+  bool first_from(index i, index& found) const noexcept {
+    const auto next = slices_.lower_bound(i);
+    if (next == slices_.end()) return false;
+    found = next->first;
+    return true;
+  }
+
+  bool empty() const noexcept { return slices_.empty(); }
+  std::size_t size() const noexcept { return slices_.size(); }
+  index front() const noexcept { return slices_.begin()->first; }
+  const states& front_states() const noexcept { return slices_.begin()->second; }
+
+  void pop_front() noexcept {
+    const auto first = slices_.begin();
+    recent& r = recent_[static_cast<std::size_t>(first->first) & (recent_.size() - 1)];
+    if (r.slice == &first->second) r = {};
+    first->second.clear(pool_, states::learn::yes);
+    slices_.erase(first);
+  }
+
+  auto begin() const noexcept { return slices_.begin(); }
+  auto end() const noexcept { return slices_.end(); }
+
+  std::size_t directory_bytes() const noexcept {
+    std::size_t sum = recent_.size() * sizeof(recent);
+    for (const auto& [i, slice] : slices_) sum += slice.directory_bytes() + sizeof(slice) + 48;
+    return sum;
+  }
+
+ private:
+  static constexpr index max_recent = 4096;
+
+  struct recent {
+    index i = 0;
+    states* slice = nullptr;
+  };
+
+  plane_pool<State> pool_;
+  std::map<index, states> slices_;
+  mutable std::vector<recent> recent_;
+};
+
+}  // namespace millrace
