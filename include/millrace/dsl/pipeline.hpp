@@ -109,6 +109,7 @@ class pipeline {
   const std::string& name() const noexcept { return name_; }
 
  private:
+  void refuse_second_start() const;
   void launch(driver& on);
 
   std::string name_;

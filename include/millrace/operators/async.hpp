@@ -43,7 +43,7 @@ struct retry_options {
   std::chrono::nanoseconds first_delay = std::chrono::milliseconds{100};
   std::chrono::nanoseconds longest_delay = std::chrono::seconds{10};
   double multiplier = 2.0;  ///< 1.0: fixed delays. Each delay is drawn from [delay/2, delay].
-  std::function<bool(const error&)> when;  ///< which errors are retried; by default all
+  std::function<bool(const error&)> when{};  ///< which errors are retried; by default all
 };
 
 struct async_options {

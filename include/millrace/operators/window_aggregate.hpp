@@ -11,6 +11,8 @@
 #include <millrace/windows/window.hpp>
 
 #include <memory>
+#include <system_error>
+#include <typeinfo>
 #include <utility>
 
 namespace millrace {
@@ -63,6 +65,26 @@ class window_aggregate_operator {
     const bool all = store_.busy() ? store_.resume(emit) : store_.advance(watermark, emit);
     update_keys();
     return all ? progress::done : progress::suspended;
+  }
+
+  void save(snapshot_writer& to) const {
+    if constexpr (serializable<state>) {
+      store_.save(to, [this](snapshot_writer& w, slot_index slot) { save_value(w, keys_->key(slot)); });
+    } else {
+      throw std::system_error(make_error_code(errc::not_serializable), typeid(state).name());
+    }
+  }
+  void restore(snapshot_reader& from) {
+    if constexpr (serializable<state>) {
+      store_.restore(from, [this](snapshot_reader& r) {
+        K key{};
+        restore_value(r, key);
+        return r.failed() ? no_slot : keys_->find_or_insert(key);
+      });
+      update_keys();
+    } else {
+      throw std::system_error(make_error_code(errc::not_serializable), typeid(state).name());
+    }
   }
 
  private:

@@ -49,19 +49,27 @@ MILLRACE_DECL void pipeline::run() {
 }
 
 MILLRACE_DECL void pipeline::start() {
+  refuse_second_start();
   driver_ = make_thread_driver(workers_, log_);
   launch(*driver_);
 }
 
 MILLRACE_DECL void pipeline::start(io_executor& executor) {
+  refuse_second_start();
   driver_ = make_executor_driver(executor, workers_, log_);
   launch(*driver_);
 }
 
-MILLRACE_DECL void pipeline::start(driver& on) { launch(on); }
+MILLRACE_DECL void pipeline::start(driver& on) {
+  refuse_second_start();
+  launch(on);
+}
+
+MILLRACE_DECL void pipeline::refuse_second_start() const {
+  if (execution_) throw topology_error("the pipeline \"" + name_ + "\" has been started before");
+}
 
 MILLRACE_DECL void pipeline::launch(driver& on) {
-  if (execution_) throw topology_error("the pipeline \"" + name_ + "\" has been started before");
   execution_ = std::make_unique<execution>(core_.nodes(), name_, on.seats(), ring_batches_,
                                            dead_letters_);
   running_on_ = &on;
