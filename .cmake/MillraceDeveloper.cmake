@@ -40,6 +40,8 @@ if(MILLRACE_SANITIZE)
 endif()
 
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wpedantic)
+# GCC takes the frames of inlined Asio coroutines for memory from another allocator.
+add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 if(MILLRACE_WARNINGS_AS_ERRORS)
   add_compile_options(-Werror)
 endif()

@@ -29,6 +29,8 @@
 #include <millrace/connectors/impl/file_sink.ipp>
 #include <millrace/connectors/impl/file_source.ipp>
 #include <millrace/connectors/impl/mqtt_options.ipp>
+#include <millrace/connectors/impl/mqtt_sink.ipp>
+#include <millrace/connectors/impl/mqtt_source.ipp>
 #include <millrace/dsl/impl/pipeline.ipp>
 #include <millrace/net/impl/dial.ipp>
 #include <millrace/net/impl/gzip.ipp>
@@ -56,4 +58,9 @@
 #include <millrace/runtime/impl/worker.ipp>
 #include <millrace/testing/impl/http_server.ipp>
 #include <millrace/testing/impl/io_thread.ipp>
+#include <millrace/testing/impl/mqtt_broker.ipp>
+#include <millrace/testing/impl/mqtt_broker_core.ipp>
+#include <millrace/testing/impl/mqtt_connection.ipp>
+#include <millrace/testing/impl/mqtt_connection_packets.ipp>
 #include <millrace/testing/impl/mqtt_session.ipp>
+#include <millrace/testing/impl/simulation.ipp>

@@ -23,6 +23,9 @@ function(build_and_run folder)
   if(NOT text MATCHES "millrace ${VERSION}")
     message(FATAL_ERROR "unexpected output: ${text}")
   endif()
+  if(EXISTS "${folder}/sketch")
+    run("running the program of the README" "${folder}/sketch")
+  endif()
 endfunction()
 
 # Installs the library of this build, and moves it: the package must not know where it was made.
