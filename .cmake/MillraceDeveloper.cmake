@@ -33,15 +33,17 @@ if(MILLRACE_SANITIZE)
   if(MILLRACE_SANITIZE MATCHES undefined)
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()
-  if(MILLRACE_SANITIZE MATCHES thread)
+  if(MILLRACE_SANITIZE MATCHES thread AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # GCC warns wherever Asio uses a fence, which this sanitizer does not model.
-    add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-tsan>)
+    add_compile_options(-Wno-tsan)
   endif()
 endif()
 
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wpedantic)
-# GCC takes the frames of inlined Asio coroutines for memory from another allocator.
-add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC takes the frames of inlined Asio coroutines for memory from another allocator.
+  add_compile_options(-Wno-mismatched-new-delete)
+endif()
 if(MILLRACE_WARNINGS_AS_ERRORS)
   add_compile_options(-Werror)
 endif()
