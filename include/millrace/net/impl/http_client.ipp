@@ -330,7 +330,9 @@ MILLRACE_DECL void http_client::implementation::tick() {
     auto until = e.deadline;
     if (e.stage == detail::http_stage::opening) until = std::min(until, e.opening_until);
     if (until <= now) {
-      expired.push_back(e.id());
+      // Those in a line first, so that no connection is opened for them.
+      const bool in_line = e.stage == detail::http_stage::waiting;
+      expired.insert(in_line ? expired.begin() : expired.end(), e.id());
     } else {
       next = std::min(next, until);
     }
