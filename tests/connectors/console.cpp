@@ -63,7 +63,8 @@ TEST_CASE("a console sink prints JSON unless told otherwise, and in between when
   [[maybe_unused]] const auto to_standard_output = console::sink{};
   [[maybe_unused]] const auto by_function = console::sink{[](int v) { return std::to_string(v); }};
   static_assert(sink_for<decltype(by_function), int>);
-  static_assert(std::same_as<decltype(console::sink{millrace::text}), console::sink<text_codec>>);
+  static_assert(
+      std::same_as<decltype(console::sink{millrace::plain_text}), console::sink<text_codec>>);
 }
 
 TEST_CASE("an encoder that throws leaves no half line, a stream that fails fails the pipeline") {

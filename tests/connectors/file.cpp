@@ -119,7 +119,7 @@ TEST_CASE("a file sink writes one line per record and appends to what is there")
   dir.write("out.txt", "first\n");
   asio_environment env;
   fake_sink_context context{env};
-  const auto sink = file::sink{{.path = dir.file("out.txt")}, millrace::text};
+  const auto sink = file::sink{{.path = dir.file("out.txt")}, millrace::plain_text};
   static_assert(sink_for<decltype(sink), std::string>);
   {
     auto writer = sink.open(context);
@@ -164,8 +164,8 @@ TEST_CASE("a file sink flushes by size and by age, and what is left when it is d
   const temporary_directory dir;
   asio_environment env;
   fake_sink_context context{env};
-  const auto sink =
-      file::sink{{.path = dir.file("out"), .flush_bytes = 10, .flush_after = 20ms}, millrace::text};
+  const auto sink = file::sink{{.path = dir.file("out"), .flush_bytes = 10, .flush_after = 20ms},
+                               millrace::plain_text};
   {
     auto writer = sink.open(context);
     writer.write(std::string("12345678"), at(1));
@@ -185,7 +185,7 @@ TEST_CASE("a torn last line of a crash is not glued to the next record") {
   dir.write("out", "whole\nto");
   asio_environment env;
   fake_sink_context context{env};
-  auto writer = file::sink{{.path = dir.file("out")}, millrace::text}.open(context);
+  auto writer = file::sink{{.path = dir.file("out")}, millrace::plain_text}.open(context);
   writer.write(std::string("next"), at(1));
   writer.end();
   CHECK(dir.read("out") == "whole\nto\nnext\n");
@@ -216,8 +216,8 @@ TEST_CASE("a file is rotated behind the line that reaches the size, and old ones
   asio_environment env;
   fake_sink_context context{env};
   auto writer =
-      file::sink{{.path = dir.file("out"), .rotate_bytes = 8, .keep = 2}, millrace::text}.open(
-          context);
+      file::sink{{.path = dir.file("out"), .rotate_bytes = 8, .keep = 2}, millrace::plain_text}
+          .open(context);
   for (const char* text : {"1111", "2222", "3333", "44444444", "5", "6666666", "7"}) {
     writer.write(std::string(text), at(1));
   }
@@ -236,7 +236,8 @@ TEST_CASE("a file is rotated by time, but not while it is empty") {
   fake_sink_context context{env};
   {
     auto writer =
-        file::sink{{.path = dir.file("out"), .rotate_every = 20ms}, millrace::text}.open(context);
+        file::sink{{.path = dir.file("out"), .rotate_every = 20ms}, millrace::plain_text}.open(
+            context);
     env.run_for(50ms);
     CHECK_FALSE(dir.exists("out.000001"));
     writer.write(std::string("a"), at(1));
@@ -251,7 +252,7 @@ TEST_CASE("a full disk fails the pipeline with the reason, and the file ends wit
   disk d{.write_error = std::make_error_code(std::errc::no_space_on_device), .room = 13};
   asio_environment env;
   fake_sink_context context{env};
-  auto writer = file::sink{on(d), millrace::text}.open(context);
+  auto writer = file::sink{on(d), millrace::plain_text}.open(context);
   for (const char* text : {"11111", "22222", "33333"}) writer.write(std::string(text), at(1));
   writer.end();
   REQUIRE(context.failure);
@@ -264,7 +265,7 @@ TEST_CASE("a full disk fails the pipeline with the reason, and the file ends wit
 TEST_CASE("the real device says that a disk is full") {
   asio_environment env;
   fake_sink_context context{env};
-  auto writer = file::sink{{.path = "/dev/full"}, millrace::text}.open(context);
+  auto writer = file::sink{{.path = "/dev/full"}, millrace::plain_text}.open(context);
   writer.write(std::string("a"), at(1));
   writer.end();
   REQUIRE(context.failure);
@@ -283,7 +284,7 @@ TEST_CASE("a disk that is full for a while is back-pressure when asked, and no b
   options.retry_every = 1ms;
   options.flush_bytes = 64;
   options.rotate_bytes = 500;
-  auto writer = file::sink{options, millrace::text}.open(context);
+  auto writer = file::sink{options, millrace::plain_text}.open(context);
   std::string expected;
   for (int i = 0; i < 500; ++i) {
     const auto text = "record " + std::to_string(i) + std::string(random() % 20, '.');
@@ -322,7 +323,7 @@ TEST_CASE("a file sink forces bytes to the medium as its policy says") {
     auto options = on(d);
     options.sync = policy;
     options.flush_bytes = 1;
-    auto writer = file::sink{options, millrace::text}.open(context);
+    auto writer = file::sink{options, millrace::plain_text}.open(context);
     for (int i = 0; i < 3; ++i) writer.write(std::string("x"), at(i));
     writer.end();
     CHECK(d.syncs == expected);
@@ -337,7 +338,7 @@ TEST_CASE("a sync that fails is never tried again: the pipeline fails") {
   auto options = on(d);
   options.sync = file::sync_policy::on_flush;
   options.on_error = file::on_write_error::wait;
-  auto writer = file::sink{options, millrace::text}.open(context);
+  auto writer = file::sink{options, millrace::plain_text}.open(context);
   writer.write(std::string("x"), at(1));
   writer.end();
   REQUIRE(context.failure);

@@ -26,9 +26,8 @@ timestamp at(int microseconds) { return timestamp{duration{microseconds}}; }
 TEST_CASE("a memory source emits its values in order with their times, then ends") {
   asio_environment env;
   fake_source_context context{env};
-  const memory::source<int> numbers{{.value = 7, .time = at(10)},
-                                    {.value = 8, .time = at(5)},
-                                    {.value = 9, .time = at(20)}};
+  const memory::source<int> numbers{
+      {.value = 7, .time = at(10)}, {.value = 8, .time = at(5)}, {.value = 9, .time = at(20)}};
   static_assert(source_description<memory::source<int>>);
   auto reader = numbers.open(context);
   batch<int> target{2};

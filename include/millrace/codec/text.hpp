@@ -49,6 +49,6 @@ struct text_codec {
   }
 };
 
-inline constexpr text_codec text{};
+inline constexpr text_codec plain_text{};
 
 }  // namespace millrace

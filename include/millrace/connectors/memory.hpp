@@ -103,8 +103,8 @@ template <class T>
 source(std::vector<T>) -> source<T>;
 
 /// Records pushed by the application, from any thread, into a pipeline that is running or will be.
-/// Holds at most `capacity` records; a full queue is the pipeline's back-pressure. One pipeline at a
-/// time reads it.
+/// Holds at most `capacity` records; a full queue is the pipeline's back-pressure. One pipeline at
+/// a time reads it.
 ///
 ///     memory::queue<reading> readings{4096};
 ///     p.source("readings", readings)...
@@ -123,9 +123,7 @@ class queue {
   bool push(T value, std::optional<timestamp> time = std::nullopt,
             std::chrono::nanoseconds patience = std::chrono::nanoseconds::max()) {
     std::unique_lock lock(state_->mutex);
-    const auto ready = [&] {
-      return state_->closed || state_->records.size() < state_->capacity;
-    };
+    const auto ready = [&] { return state_->closed || state_->records.size() < state_->capacity; };
     if (patience == std::chrono::nanoseconds::max()) {
       state_->room.wait(lock, ready);
     } else if (!state_->room.wait_for(lock, patience, ready)) {

@@ -117,7 +117,7 @@ class line_writer {
 /// the last one may be torn; a sink that appends starts on a line of its own.
 ///
 ///     p.to("log", file::sink{{.path = "scores.jsonl", .rotate_bytes = 100'000'000}});
-///     p.to("raw", file::sink{{.path = "raw.txt"}, millrace::text});
+///     p.to("raw", file::sink{{.path = "raw.txt"}, millrace::plain_text});
 template <class Format = json_codec>
 class sink {
  public:
