@@ -111,20 +111,32 @@ class steps_api {
   /// parts of the topic; it may return `result<void>` to refuse the record.
   template <class U, class Codec, class Fill>
   auto decode(const Codec& codec, Fill fill) && {
-    if constexpr (!payload_record<T>) {
-      static_assert(wrong<U>,
-                    "decode<U>(codec): the stream must carry messages (members payload and owner)");
-      return shared();
-    } else if constexpr (!decoder_for<Codec, U>) {
-      static_assert(wrong<U>, "decode<U>(codec): this codec cannot decode U");
-      return shared();
-    } else {
-      return std::move(*this).extend(decode_step<U, Codec, Fill>{codec, std::move(fill)}, "decode");
-    }
+    return std::move(*this).template decode_part<U>(whole_value{}, codec, std::move(fill));
   }
   template <class U, class Codec, class Fill>
   auto decode(const Codec& codec, Fill fill) const& {
     return shared().template decode<U>(codec, std::move(fill));
+  }
+
+  /// The same into a member of `U` only: `decode_part<report>(&report::fields, json, fill)`, for
+  /// values that hold a decoded document beside what comes from the topic.
+  template <class U, class Part, class Codec, class Fill = no_fill>
+  auto decode_part(Part part, const Codec& codec, Fill fill = {}) && {
+    if constexpr (!payload_record<T>) {
+      static_assert(wrong<U>,
+                    "decode<U>(codec): the stream must carry messages (members payload and owner)");
+      return shared();
+    } else if constexpr (!decoder_for<Codec, decoded_part_t<U, Part>>) {
+      static_assert(wrong<U>, "decode<U>(codec): this codec cannot decode U");
+      return shared();
+    } else {
+      return std::move(*this).extend(
+          decode_step<U, Codec, Fill, Part>{codec, std::move(fill), part}, "decode");
+    }
+  }
+  template <class U, class Part, class Codec, class Fill = no_fill>
+  auto decode_part(Part part, const Codec& codec, Fill fill = {}) const& {
+    return shared().template decode_part<U>(part, codec, std::move(fill));
   }
 
   /// Where it comes from, with all steps so far in a node of their own. For operators.

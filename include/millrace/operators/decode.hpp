@@ -18,21 +18,42 @@ namespace millrace {
 /// The default last touch on a decoded value: none.
 struct no_fill {};
 
-/// Decodes `message.payload` into a recycled `T`, then lets `fill(message, value)` add what the
-/// payload does not hold (parts of the topic). `fill` may return `result<void>` to refuse.
-template <class T, class Codec, class Fill = no_fill>
+/// Decodes into the whole value.
+struct whole_value {
+  template <class T>
+  T& operator()(T& value) const noexcept {
+    return value;
+  }
+};
+
+/// What a codec has to decode when it fills the part of a `T` that `Part` names.
+template <class T, class Part>
+using decoded_part_t = std::remove_cvref_t<std::invoke_result_t<const Part&, T&>>;
+
+/// Decodes `message.payload` into (a part of) a recycled `T`, then lets `fill(message, value)` add
+/// what the payload does not hold (parts of the topic). `fill` may return `result<void>` to refuse.
+template <class T, class Codec, class Fill = no_fill, class Part = whole_value>
 class decode_step {
+  using part_type = decoded_part_t<T, Part>;
+
  public:
   template <class In>
   using output_type = T;
 
-  decode_step(const Codec& codec, Fill fill)
-      : decoder_(codec.template make_decoder<T>()), fill_(std::move(fill)) {}
+  decode_step(const Codec& codec, Fill fill, Part part = {})
+      : codec_(codec),
+        decoder_(codec.template make_decoder<part_type>()),
+        fill_(std::move(fill)),
+        part_(part) {}
+
+  // Every worker has a decoder of its own.
+  decode_step(const decode_step& other) : decode_step(other.codec_, other.fill_, other.part_) {}
+  decode_step(decode_step&&) = default;
 
   template <class Message, class Next>
   MILLRACE_ALWAYS_INLINE void run(Message&& message, step_position& at, Next&& next) {
     const std::string_view bytes = message.payload;
-    const auto decoded = decoder_.decode({bytes, readable(message)}, value_);
+    const auto decoded = decoder_.decode({bytes, readable(message)}, std::invoke(part_, value_));
     if (!decoded) return refuse(message, decoded.error(), at);
     if constexpr (!std::is_same_v<Fill, no_fill>) {
       if constexpr (std::is_void_v<std::invoke_result_t<Fill&, const Message&, T&>>) {
@@ -62,8 +83,10 @@ class decode_step {
     at.owner->emit_dead_letter(std::move(letter));
   }
 
-  decltype(std::declval<const Codec&>().template make_decoder<T>()) decoder_;
+  Codec codec_;
+  decltype(std::declval<const Codec&>().template make_decoder<part_type>()) decoder_;
   Fill fill_;
+  Part part_;
   T value_{};
 };
 
