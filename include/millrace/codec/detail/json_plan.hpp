@@ -37,42 +37,19 @@ struct json_value_plan {
   const json_field_plan* field = nullptr;  // of kind defaulted
 };
 
-struct json_field_plan {
-  json_value_plan value;
-  std::size_t offset = 0;
-  std::size_t index = 0;
-  bool plain_name = true;  // stands in JSON without escapes
-  const json_member* member = nullptr;
-  std::string quoted;  // "name": as it is written
-};
-
-/// A key, with what stands around it: from behind the comma (or brace) up to the value. Documents
-/// of one producer repeat it byte by byte.
-struct json_step {
+/// A short text that is compared with what stands in a document.
+struct json_pattern {
   static constexpr std::size_t max_text = 56;
 
-  alignas(8) char text[json_padding] = {};
-  std::uint64_t tail_mask = 0;
-  std::size_t words = 0;
+  alignas(32) char text[json_padding] = {};
+  std::uint64_t behind = 0;  // a bit for each byte behind the text; an empty one matches nothing
   std::size_t length = 0;
-  json_step* next = nullptr;
-  const json_field_plan* field = nullptr;  // null: skip the value
-  // The field of a dynamic record, and the level that the key opens when its value is an object:
-  field_index index = 0;
-  field_kind kind = field_kind::ignored;
-  bool known = false;
-  json_flat_plan* nested = nullptr;
 
-  /// Whether the document goes on with this key at `p`, which lies before `end`.
+  /// Whether the document goes on with it at `p`, which lies before its end.
   MILLRACE_ALWAYS_INLINE bool matches(const char* p) const noexcept {
-    std::size_t i = 0;
-    for (; i < words; ++i) {
-      if (json_load<std::uint64_t>(p + 8 * i) != json_load<std::uint64_t>(text + 8 * i)) {
-        return false;
-      }
-    }
-    const auto tail = json_load<std::uint64_t>(p + 8 * i) ^ json_load<std::uint64_t>(text + 8 * i);
-    return (tail & tail_mask) == 0;
+    return json_same_32(p, text, static_cast<std::uint32_t>(behind)) &&
+           (length <= 32 ||
+            json_same_32(p + 32, text + 32, static_cast<std::uint32_t>(behind >> 32)));
   }
 
   /// Remembers the bytes [from, to), if there are not too many.
@@ -82,18 +59,51 @@ struct json_step {
     std::memset(text, 0, sizeof text);
     std::memcpy(text, from, size);
     length = size;
-    words = size / 8;
-    char mask[8] = {};
-    std::memset(mask, 0xFF, size % 8);
-    std::memcpy(&tail_mask, mask, sizeof mask);
+    behind = ~std::uint64_t{0} << size;
     return true;
+  }
+};
+
+struct json_field_plan {
+  json_value_plan value;
+  std::size_t offset = 0;
+  std::size_t index = 0;
+  const json_member* member = nullptr;
+  std::string quoted;  // "name": as it is written
+  json_pattern key;    // from behind the first quote, with the second; empty if it has escapes
+};
+
+/// A key, with what stands around it: from behind the comma (or brace) up to the value. Documents
+/// of one producer repeat it byte by byte.
+struct json_step : json_pattern {
+  json_step* next = nullptr;
+
+  // The field of an object; of kind `ignored` when nobody wants the value:
+  json_kind kind = json_kind::ignored;
+  std::uint32_t word = 0;  // of the set of fields seen
+  std::uint64_t bit = 0;
+  std::size_t offset = 0;
+  const json_field_plan* field = nullptr;
+
+  // The field of a dynamic record, and the level that the key opens when its value is an object:
+  field_index index = 0;
+  field_kind field_is = field_kind::ignored;
+  bool known = false;
+  json_flat_plan* nested = nullptr;
+
+  /// Makes this the step of a field of an object.
+  void stands_for(const json_field_plan& plan) noexcept {
+    kind = plan.value.kind;
+    word = static_cast<std::uint32_t>(plan.index / 64);
+    bit = std::uint64_t{1} << (plan.index % 64);
+    offset = plan.offset;
+    field = &plan;
   }
 };
 
 /// The order of keys in the documents so far: a list of steps, each with the one that followed.
 class json_shape {
  public:
-  static constexpr std::size_t look_ahead = 4;
   static constexpr std::size_t max_steps = 1024;
 
   /// The place before the first key.
@@ -102,10 +112,8 @@ class json_shape {
   /// The step behind `previous` that stands at `p`, before the end; the next few are tried.
   MILLRACE_ALWAYS_INLINE json_step* expect(const json_step& previous, const char* p) noexcept {
     json_step* step = previous.next;
-    for (std::size_t i = 0; step != nullptr && i < look_ahead; ++i, step = step->next) {
-      if (MILLRACE_LIKELY(step->matches(p))) return step;
-    }
-    return nullptr;
+    if (MILLRACE_LIKELY(step != nullptr && step->matches(p))) return step;
+    return step == nullptr ? nullptr : look_ahead(step->next, p);
   }
 
   /// A new step behind `previous`, with the text [from, to). Never null; when the text is too long
@@ -132,6 +140,13 @@ class json_shape {
   }
 
  private:
+  MILLRACE_NOINLINE static json_step* look_ahead(json_step* step, const char* p) noexcept {
+    for (int tries = 3; step != nullptr && tries > 0; --tries, step = step->next) {
+      if (step->matches(p)) return step;
+    }
+    return nullptr;
+  }
+
   std::deque<json_step> steps_;  // addresses are stable
   std::size_t used_ = 0;
   json_step head_;

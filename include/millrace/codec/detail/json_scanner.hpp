@@ -27,6 +27,8 @@ class json_scanner {
 
  private:
   const char* value(const json_value_plan& plan, void* out, const char* p);
+  const char* scalar(json_kind kind, const json_value_plan* plan, void* out, const char* p);
+  const char* nested(const json_value_plan& plan, void* out, const char* p);
   const char* object(json_object_plan& plan, void* out, const char* p);
   template <class Reader>
   const char* members(json_shape& shape, const char* p, Reader& reader);
@@ -35,7 +37,6 @@ class json_scanner {
   const char* time(const json_value_plan& plan, void* out, const char* p);
   const char* duration(const json_value_plan& plan, void* out, const char* p);
   const char* enumeration(const json_type& type, void* out, const char* p);
-  const char* text(void* out, const char* p);
   const char* list(const json_value_plan& plan, void* out, const char* p);
   const char* map(const json_value_plan& plan, void* out, const char* p);
   const char* key(const char* p, std::string_view& name);
@@ -87,30 +88,40 @@ inline const char* json_scanner::key(const char* p, std::string_view& name) {
 template <class Reader>
 MILLRACE_ALWAYS_INLINE const char* json_scanner::members(json_shape& shape, const char* p,
                                                          Reader& reader) {
+  const char* const end = end_;
   json_step* step = shape.head();
   for (;;) {
-    if (MILLRACE_UNLIKELY(p >= end_)) return nullptr;
+    if (MILLRACE_UNLIKELY(p >= end)) return nullptr;
     const char* at = nullptr;
     json_step* found = shape.expect(*step, p);
     if (MILLRACE_LIKELY(found != nullptr)) {
       at = p + found->length;
-      if (MILLRACE_UNLIKELY(*at <= ' ')) at = json_skip_space(at, end_);
-      if (MILLRACE_UNLIKELY(at >= end_)) return nullptr;
+      if (MILLRACE_UNLIKELY(at >= end)) return nullptr;
     } else {
       found = reader.surprise(*step, p, at);
       if (found == nullptr) {
         // Only an empty object may end where a key was expected.
-        p = json_skip_space(p, end_);
-        return step == shape.head() && p < end_ && *p == '}' ? p + 1 : nullptr;
+        p = json_skip_space(p, end);
+        return step == shape.head() && p < end && *p == '}' ? p + 1 : nullptr;
       }
     }
     step = found;
     p = reader.value(*step, at);
-    if (MILLRACE_UNLIKELY(p == nullptr)) return nullptr;
-    if (MILLRACE_UNLIKELY(*p <= ' ')) p = json_skip_space(p, end_);
-    const char c = *p++;
-    if (c == ',') continue;
-    return c == '}' && p <= end_ ? p : nullptr;
+    if (MILLRACE_UNLIKELY(p == nullptr)) {
+      // The spaces in front of the value may be more than last time.
+      p = json_skip_space(at, end);
+      if (p == at || p == end) return nullptr;
+      p = reader.value(*step, p);
+      if (p == nullptr) return nullptr;
+    }
+    char c = *p++;
+    if (MILLRACE_LIKELY(c == ',')) continue;
+    if (json_space(c)) {
+      p = json_skip_space(p, end);
+      c = *p++;
+      if (c == ',') continue;
+    }
+    return c == '}' && p <= end ? p : nullptr;
   }
 }
 

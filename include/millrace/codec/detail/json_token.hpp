@@ -15,7 +15,9 @@
 #include <cstring>
 #include <string>
 #include <string_view>
-#if defined(__SSE2__)
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
@@ -31,6 +33,12 @@ MILLRACE_ALWAYS_INLINE N json_load(const void* p) noexcept {
   return value;
 }
 
+/// Eight characters, the first of which is the lowest byte.
+MILLRACE_ALWAYS_INLINE std::uint64_t json_load_little(const char* p) noexcept {
+  const auto text = json_load<std::uint64_t>(p);
+  return std::endian::native == std::endian::little ? text : __builtin_bswap64(text);
+}
+
 inline bool json_space(char c) noexcept { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
 inline const char* json_skip_space(const char* p, const char* end) noexcept {
@@ -40,6 +48,43 @@ inline const char* json_skip_space(const char* p, const char* end) noexcept {
 
 MILLRACE_ALWAYS_INLINE unsigned json_digit(char c) noexcept {
   return static_cast<unsigned>(static_cast<unsigned char>(c)) - '0';
+}
+
+/// Whether 32 bytes are the same, but for those that have a bit in `except`. \pre `text` is aligned
+MILLRACE_ALWAYS_INLINE bool json_same_32(const char* p, const char* text,
+                                         std::uint32_t except) noexcept {
+#if defined(__AVX2__)
+  const __m256i same = _mm256_cmpeq_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+                                         _mm256_load_si256(reinterpret_cast<const __m256i*>(text)));
+  return (static_cast<std::uint32_t>(_mm256_movemask_epi8(same)) | except) == ~std::uint32_t{0};
+#elif defined(__SSE2__)
+  const auto half = [&](std::size_t i) {
+    const __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i)),
+                                        _mm_load_si128(reinterpret_cast<const __m128i*>(text + i)));
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(same));
+  };
+  return (half(0) | half(16) << 16 | except) == ~std::uint32_t{0};
+#else
+  for (int i = 0; i < 32; ++i) {
+    if (p[i] != text[i] && (except >> i & 1) == 0) return false;
+  }
+  return true;
+#endif
+}
+
+/// Whether eight characters are digits; the first is the lowest byte.
+MILLRACE_ALWAYS_INLINE bool json_eight_digits(std::uint64_t text) noexcept {
+  return ((text & 0xF0F0F0F0F0F0F0F0) |
+          (((text + 0x0606060606060606) & 0xF0F0F0F0F0F0F0F0) >> 4)) == 0x3333333333333333;
+}
+
+/// The number they are: neighbours are joined to pairs, pairs to fours, and fours to all eight.
+MILLRACE_ALWAYS_INLINE std::uint64_t json_eight_digits_value(std::uint64_t text) noexcept {
+  text -= 0x3030303030303030;
+  text = text * 10 + (text >> 8);
+  return ((text & 0x000000FF000000FF) * 0x000F424000000064 +
+          ((text >> 16) & 0x000000FF000000FF) * 0x0000271000000001) >>
+         32;
 }
 
 /// A literal of four characters: true, null.
@@ -56,20 +101,30 @@ MILLRACE_ALWAYS_INLINE const char* json_boolean(const char* p, bool& out) noexce
   return *p == 'f' && json_four(p + 1, "alse") ? p + 5 : nullptr;
 }
 
-/// Up to 19 digits without sign or superfluous zeros.
+/// Digits without sign or superfluous zeros; at most 19 are taken.
 MILLRACE_ALWAYS_INLINE const char* json_digits(const char* p, std::uint64_t& out) noexcept {
-  unsigned digit = json_digit(*p);
-  if (digit > 9) return nullptr;
-  std::uint64_t value = digit;
-  const char* const last = p + 19;
-  ++p;
-  if (digit == 0) {
-    out = 0;
-    return json_digit(*p) <= 9 ? nullptr : p;
+  std::uint64_t value = json_digit(*p);
+  if (value > 9) return nullptr;
+  unsigned digit = json_digit(*++p);
+  if (digit > 9) {
+    out = value;
+    return p;
   }
-  while ((digit = json_digit(*p)) <= 9 && p < last) {
-    value = value * 10 + digit;
-    ++p;
+  if (value == 0) return nullptr;
+  const char* const last = p + 18;
+  value = value * 10 + digit;
+  digit = json_digit(*++p);
+  if (digit <= 9) {
+    // Long numbers are times, mostly: ten digits or more.
+    if (const auto eight = json_load_little(p); json_eight_digits(eight)) {
+      value = value * 100'000'000 + json_eight_digits_value(eight);
+      p += 8;
+      digit = json_digit(*p);
+    }
+    while (digit <= 9 && p < last) {
+      value = value * 10 + digit;
+      digit = json_digit(*++p);
+    }
   }
   out = value;
   return p;
@@ -77,19 +132,23 @@ MILLRACE_ALWAYS_INLINE const char* json_digits(const char* p, std::uint64_t& out
 
 /// An integer of at most 19 digits that fits. What follows (a point, a digit) is not looked at.
 MILLRACE_ALWAYS_INLINE const char* json_integer(const char* p, std::int64_t& out) noexcept {
-  const bool minus = *p == '-';
   std::uint64_t magnitude = 0;
-  p = json_digits(p + minus, magnitude);
-  if (p == nullptr || magnitude > std::uint64_t{INT64_MAX} + minus) return nullptr;
-  out = static_cast<std::int64_t>(minus ? 0 - magnitude : magnitude);
-  return p;
+  if (MILLRACE_LIKELY(*p != '-')) {
+    p = json_digits(p, magnitude);
+    out = static_cast<std::int64_t>(magnitude);
+    return out >= 0 ? p : nullptr;
+  }
+  p = json_digits(p + 1, magnitude);
+  out = static_cast<std::int64_t>(0 - magnitude);
+  return magnitude <= std::uint64_t{1} << 63 ? p : nullptr;
 }
 
 /// Any number; `whole` tells whether it has neither fraction nor exponent.
 inline const char* json_number_end(const char* p, const char* end, bool& whole) noexcept {
   const auto digits = [end](const char* at) {
+    while (at < end && json_eight_digits(json_load_little(at))) at += 8;
     while (at < end && json_digit(*at) <= 9) ++at;
-    return at;
+    return at < end ? at : end;
   };
   whole = true;
   if (p < end && *p == '-') ++p;
@@ -315,14 +374,9 @@ inline const char* json_skip_nested(const char* p, const char* end, std::size_t 
   }
 }
 
-inline const char* json_skip(const char* p, const char* end, std::size_t depth,
-                             std::string& scratch) {
-  if (p >= end) return nullptr;
+MILLRACE_NOINLINE inline const char* json_skip_other(const char* p, const char* end,
+                                                     std::size_t depth, std::string& scratch) {
   switch (*p) {
-    case '"': {
-      std::string_view text;
-      return json_string(p + 1, end, scratch, text);
-    }
     case '{':
     case '[': return json_skip_nested(p, end, depth, scratch);
     case 't':
@@ -336,6 +390,23 @@ inline const char* json_skip(const char* p, const char* end, std::size_t depth,
       return json_number_end(p, end, whole);
     }
   }
+}
+
+inline const char* json_skip(const char* p, const char* end, std::size_t depth,
+                             std::string& scratch) {
+  if (p >= end) return nullptr;
+  // A small number between commas, most likely, or a text.
+  if (json_digit(*p) <= 9) {
+    const char* at = p + 1;
+    if (*p != '0') {
+      for (int i = 0; i < 4 && json_digit(*at) <= 9; ++i) ++at;
+    }
+    if (*at == ',' || *at == '}') return at;
+  } else if (*p == '"') {
+    std::string_view text;
+    return json_string(p + 1, end, scratch, text);
+  }
+  return json_skip_other(p, end, depth, scratch);
 }
 
 }  // namespace millrace::detail

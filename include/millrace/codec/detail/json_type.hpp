@@ -40,6 +40,7 @@ enum class json_kind : std::uint8_t {
   array,      // std::array
   map,        // from std::string
   dynamic,    // dynamic_record
+  ignored,    // in plans only: a member that nobody wants
 };
 
 struct json_type;

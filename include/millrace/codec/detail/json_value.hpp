@@ -72,12 +72,24 @@ inline bool json_put_float(void* out, double value) noexcept {
   return true;
 }
 
+/// Copies two to sixteen bytes, or one, as two overlapping pieces.
+MILLRACE_ALWAYS_INLINE void json_copy_short(char* to, const char* from, std::size_t size) noexcept {
+  const auto pieces = [&]<class N>(N) {
+    const auto first = json_load<N>(from), last = json_load<N>(from + size - sizeof(N));
+    std::memcpy(to, &first, sizeof(N));
+    std::memcpy(to + size - sizeof(N), &last, sizeof(N));
+  };
+  if (size >= 8) return pieces(std::uint64_t{});
+  if (size >= 4) return pieces(std::uint32_t{});
+  if (size >= 2) return pieces(std::uint16_t{});
+  if (size == 1) *to = *from;
+}
+
 /// Assigns without calls where the length has not changed, as that of ids and states rarely does.
 MILLRACE_ALWAYS_INLINE void json_put_text(void* out, std::string_view text) {
   auto& s = *static_cast<std::string*>(out);
-  if (s.size() == text.size() && text.size() <= 8) {
-    char* to = s.data();
-    for (std::size_t i = 0; i < text.size(); ++i) to[i] = text[i];
+  if (s.size() == text.size() && text.size() <= 16) {
+    json_copy_short(s.data(), text.data(), text.size());
   } else {
     s.assign(text.data(), text.size());
   }

@@ -67,7 +67,7 @@ inline json_step* json_scanner::flat_surprise(json_flat_plan& plan, json_step& p
   step->known = field.has_value();
   if (field) {
     step->index = *field;
-    step->kind = fields_->kind(*field);
+    step->field_is = fields_->kind(*field);
     if (plan.step_of.size() <= *field) plan.step_of.resize(fields_->size());
     if (plan.shape.remembers(step)) plan.step_of[*field] = step;
   }
@@ -79,7 +79,7 @@ inline json_step* json_scanner::flat_surprise(json_flat_plan& plan, json_step& p
 
 inline const char* json_scanner::flat_value(json_flat_plan& plan, json_step& step,
                                             dynamic_record& out, const char* p) {
-  if (step.known && step.kind == field_kind::ignored) {
+  if (step.known && step.field_is == field_kind::ignored) {
     return json_skip(p, end_, depth_, scratch_);
   }
   const char first = *p;
@@ -106,13 +106,13 @@ inline const char* json_scanner::flat_value(json_flat_plan& plan, json_step& ste
 inline const char* json_scanner::flat_scalar(const json_step& step, dynamic_record& out,
                                              const char* p) {
   const bool number = *p == '-' || json_digit(*p) <= 9;
-  if (step.kind == field_kind::number && number) {
+  if (step.field_is == field_kind::number && number) {
     double value = 0;
     p = json_double(p, end_, value);
     if (p != nullptr) out.set_number(step.index, value);
     return p;
   }
-  if (step.kind == field_kind::text && (number || *p == '"')) {
+  if (step.field_is == field_kind::text && (number || *p == '"')) {
     bool whole = false;
     std::string_view text;
     const char* after =
@@ -122,7 +122,7 @@ inline const char* json_scanner::flat_scalar(const json_step& step, dynamic_reco
     out.set_text(step.index, text);
     return after;
   }
-  if (step.kind == field_kind::boolean && (*p == 't' || *p == 'f')) {
+  if (step.field_is == field_kind::boolean && (*p == 't' || *p == 'f')) {
     bool value = false;
     p = json_boolean(p, value);
     out.set_boolean(step.index, value);

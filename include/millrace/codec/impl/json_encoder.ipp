@@ -65,6 +65,7 @@ inline void json_encoding::value(const json_value_plan& plan, const void* in) {
     case json_kind::array: list(plan, in); return;
     case json_kind::map: map(plan, in); return;
     case json_kind::dynamic: dynamic(*static_cast<const dynamic_record*>(in)); return;
+    case json_kind::ignored: return;
   }
 }
 

@@ -89,7 +89,9 @@ inline json_object_plan* json_plan::object(const json_type& type) {
     field.index = plan.fields.size();
     field.member = &member;
     append_json_string(field.quoted, member.name);
-    field.plain_name = field.quoted.size() == member.name.size() + 2;
+    if (const char* quoted = field.quoted.data(); field.quoted.size() == member.name.size() + 2) {
+      field.key.learn(quoted + 1, quoted + field.quoted.size());
+    }
     field.quoted.push_back(':');
     plan.all[field.index / 64] |= std::uint64_t{1} << (field.index % 64);
     plan.fields.push_back(std::move(field));

@@ -52,7 +52,7 @@ inline bool json_reading::root(std::string_view text, void* out) {
 }
 
 template <class N>
-inline bool json_reading::integer(ondemand::value v, void* out) {
+inline bool json_reading::integer(ondemand::value& v, void* out) {
   if constexpr (std::is_same_v<N, std::uint64_t>) {
     std::uint64_t number = 0;
     if (v.get_uint64().get(number) != simdjson::SUCCESS) return not_integer(v, "uint64");
@@ -69,7 +69,7 @@ inline bool json_reading::integer(ondemand::value v, void* out) {
   }
 }
 
-inline bool json_reading::floating(ondemand::value v, json_kind kind, void* out) {
+inline bool json_reading::floating(ondemand::value& v, json_kind kind, void* out) {
   double number = 0;
   if (v.get_double().get(number) != simdjson::SUCCESS) return not_double(v, "double");
   if (kind == json_kind::float64) {
@@ -79,12 +79,7 @@ inline bool json_reading::floating(ondemand::value v, json_kind kind, void* out)
   return json_put_float(out, number) || not_double(v, "float");
 }
 
-inline bool json_reading::text(ondemand::value v, std::string_view& out) {
-  if (v.get_string().get(out) == simdjson::SUCCESS) return true;
-  return unexpected(v, "a string");
-}
-
-inline bool json_reading::null(ondemand::value v, bool& is_null) {
+inline bool json_reading::null(ondemand::value& v, bool& is_null) {
   is_null = *place(v) == 'n';
   if (!is_null) return true;
   bool valid = false;
@@ -92,7 +87,8 @@ inline bool json_reading::null(ondemand::value v, bool& is_null) {
   return true;
 }
 
-inline bool json_reading::value(const json_value_plan& plan, ondemand::value v, void* out) {
+MILLRACE_ALWAYS_INLINE bool json_reading::value(const json_value_plan& plan, ondemand::value& v,
+                                                void* out) {
   switch (plan.kind) {
     case json_kind::boolean: {
       bool flag = false;
@@ -100,15 +96,8 @@ inline bool json_reading::value(const json_value_plan& plan, ondemand::value v, 
       json_put(out, flag);
       return true;
     }
-    case json_kind::int8: return integer<std::int8_t>(v, out);
-    case json_kind::int16: return integer<std::int16_t>(v, out);
     case json_kind::int32: return integer<std::int32_t>(v, out);
     case json_kind::int64: return integer<std::int64_t>(v, out);
-    case json_kind::uint8: return integer<std::uint8_t>(v, out);
-    case json_kind::uint16: return integer<std::uint16_t>(v, out);
-    case json_kind::uint32: return integer<std::uint32_t>(v, out);
-    case json_kind::uint64: return integer<std::uint64_t>(v, out);
-    case json_kind::float32:
     case json_kind::float64: return floating(v, plan.kind, out);
     case json_kind::text: {
       std::string_view view;
@@ -116,7 +105,21 @@ inline bool json_reading::value(const json_value_plan& plan, ondemand::value v, 
       json_put_text(out, view);
       return true;
     }
-    case json_kind::text_view: return false;
+    default: return other(plan, v, out);
+  }
+}
+
+/// All kinds, but for the most frequent ones.
+MILLRACE_NOINLINE inline bool json_reading::other(const json_value_plan& plan, ondemand::value& v,
+                                                  void* out) {
+  switch (plan.kind) {
+    case json_kind::int8: return integer<std::int8_t>(v, out);
+    case json_kind::int16: return integer<std::int16_t>(v, out);
+    case json_kind::uint8: return integer<std::uint8_t>(v, out);
+    case json_kind::uint16: return integer<std::uint16_t>(v, out);
+    case json_kind::uint32: return integer<std::uint32_t>(v, out);
+    case json_kind::uint64: return integer<std::uint64_t>(v, out);
+    case json_kind::float32: return floating(v, plan.kind, out);
     case json_kind::timestamp: return time(plan, v, out);
     case json_kind::duration: return duration(plan, v, out);
     case json_kind::enumeration: return enumeration(*plan.type, v, out);
@@ -126,7 +129,7 @@ inline bool json_reading::value(const json_value_plan& plan, ondemand::value v, 
   }
 }
 
-inline bool json_reading::nullable(const json_value_plan& plan, ondemand::value v, void* out) {
+inline bool json_reading::nullable(const json_value_plan& plan, ondemand::value& v, void* out) {
   bool is_null = false;
   if (!null(v, is_null)) return false;
   const bool optional = plan.kind == json_kind::optional;
@@ -141,7 +144,7 @@ inline bool json_reading::nullable(const json_value_plan& plan, ondemand::value 
   return true;
 }
 
-inline bool json_reading::nested(const json_value_plan& plan, ondemand::value v, void* out) {
+inline bool json_reading::nested(const json_value_plan& plan, ondemand::value& v, void* out) {
   const char* where = place(v);
   if (plan.kind == json_kind::sequence || plan.kind == json_kind::array) {
     ondemand::array array;
@@ -165,15 +168,13 @@ inline bool json_reading::object(json_object_plan& plan, ondemand::object o, voi
   if (!enter(where)) return false;
   for (const json_member* member : plan.ignored) member->set_default(out);
   std::uint64_t seen[json_object_plan::max_words] = {};
-  std::size_t next = 0;  // the field that follows the last one
+  const json_field_plan* next = plan.fields.data();  // most come in the order of their description
+  const json_field_plan* const end = next + plan.fields.size();
   for (auto item : o) {
-    ondemand::field member;
-    if (const auto e = std::move(item).get(member); e) return broken(e);
-    const json_field_plan* field = nullptr;
-    if (next < plan.fields.size() && plan.fields[next].plain_name &&
-        member.key().unsafe_is_equal(plan.fields[next].member->name)) {
-      field = &plan.fields[next];
-    } else {
+    if (const auto e = item.error(); e) return broken(e);
+    ondemand::field member = std::move(item).value_unsafe();
+    const json_field_plan* field = next;
+    if (field == end || !field->key.matches(member.key().raw())) {
       std::string_view name;
       if (!key(member, name)) return false;
       field = plan.keys.find(name);
@@ -183,7 +184,7 @@ inline bool json_reading::object(json_object_plan& plan, ondemand::object o, voi
         continue;
       }
     }
-    next = field->index + 1;
+    next = field + 1;
     seen[field->index / 64] |= std::uint64_t{1} << (field->index % 64);
     if (!value(field->value, member.value(), static_cast<char*>(out) + field->offset)) {
       return inside(field->member->name);
@@ -216,8 +217,8 @@ inline bool json_reading::list(const json_value_plan& plan, ondemand::array a, v
   if (!enter(where)) return false;
   std::size_t count = 0;
   for (auto item : a) {
-    ondemand::value element;
-    if (const auto e = std::move(item).get(element); e) return broken(e);
+    if (const auto e = item.error(); e) return broken(e);
+    ondemand::value element = std::move(item).value_unsafe();
     if (fixed && count == plan.type->extent) return wrong_extent(plan, where);
     void* slot = fixed ? static_cast<char*>(out) + count * plan.element->type->size
                        : container.at(out, count);
@@ -235,8 +236,8 @@ inline bool json_reading::map(const json_value_plan& plan, ondemand::object o, v
   if (!enter(where)) return false;
   const std::size_t first = kept_.size();
   for (auto item : o) {
-    ondemand::field member;
-    if (const auto e = std::move(item).get(member); e) return broken(e);
+    if (const auto e = item.error(); e) return broken(e);
+    ondemand::field member = std::move(item).value_unsafe();
     std::string_view name;
     if (!key(member, name)) return false;
     key_.assign(name);

@@ -89,7 +89,8 @@ MILLRACE_DECL bool json_reading::broken(simdjson::error_code code) {
   if (code == simdjson::CAPACITY || code == simdjson::MEMALLOC) {
     return fail(errc::too_large, nullptr, "simdjson: not enough memory");
   }
-  if (json_skip_space(at, end) == end) return fail(errc::malformed, nullptr, "no JSON, but nothing");
+  if (json_skip_space(at, end) == end)
+    return fail(errc::malformed, nullptr, "no JSON, but nothing");
   if (!json_walk(at, end, plan_.options.max_depth, scratch_)) return invalid(at);
   at = json_skip_space(at, end);
   if (at != end) return fail(errc::malformed, at, "expected the end of the document");
@@ -127,7 +128,7 @@ MILLRACE_DECL bool json_reading::wrong_extent(const json_value_plan& plan, const
               "expected an array of exactly " + std::to_string(plan.type->extent) + " elements");
 }
 
-MILLRACE_DECL bool json_reading::unexpected(ondemand::value v, const char* expected) {
+MILLRACE_DECL bool json_reading::unexpected(ondemand::value& v, const char* expected) {
   const std::string_view found = token(v);
   // A string in place of a string can only be wrong inside.
   const std::string what = json_describe(found);
@@ -139,7 +140,7 @@ MILLRACE_DECL bool json_reading::unexpected(ondemand::value v, const char* expec
               std::string("expected ") + expected + ", found " + what);
 }
 
-MILLRACE_DECL bool json_reading::not_integer(ondemand::value v, const char* type) {
+MILLRACE_DECL bool json_reading::not_integer(ondemand::value& v, const char* type) {
   const std::string_view found = token(v);
   bool whole = false;
   const char* end = found.data() + found.size();
@@ -150,7 +151,7 @@ MILLRACE_DECL bool json_reading::not_integer(ondemand::value v, const char* type
               "the number " + json_excerpt(found) + " does not fit into " + type);
 }
 
-MILLRACE_DECL bool json_reading::not_double(ondemand::value v, const char* type) {
+MILLRACE_DECL bool json_reading::not_double(ondemand::value& v, const char* type) {
   const std::string_view found = token(v);
   bool whole = false;
   const char* end = found.data() + found.size();
@@ -159,7 +160,7 @@ MILLRACE_DECL bool json_reading::not_double(ondemand::value v, const char* type)
               "the number " + json_excerpt(found) + " does not fit into " + type);
 }
 
-MILLRACE_DECL bool json_reading::not_enumerator(const json_type& type, ondemand::value v) {
+MILLRACE_DECL bool json_reading::not_enumerator(const json_type& type, ondemand::value& v) {
   std::string expected = "one of";
   std::size_t shown = 0;
   for (const json_enumerator& e : type.enumerators) {
@@ -173,7 +174,7 @@ MILLRACE_DECL bool json_reading::not_enumerator(const json_type& type, ondemand:
   return unexpected(v, expected.c_str());
 }
 
-MILLRACE_DECL bool json_reading::unknown(std::string_view name, ondemand::value v) {
+MILLRACE_DECL bool json_reading::unknown(std::string_view name, ondemand::value& v) {
   fail(errc::malformed, place(v), "is not described, and unknown members are rejected");
   return inside(name);
 }

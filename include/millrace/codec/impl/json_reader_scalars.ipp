@@ -5,7 +5,7 @@
 
 namespace millrace::detail {
 
-MILLRACE_DECL bool json_reading::time(const json_value_plan& plan, ondemand::value v, void* out) {
+MILLRACE_DECL bool json_reading::time(const json_value_plan& plan, ondemand::value& v, void* out) {
   const std::string_view number = token(v);
   timestamp t{};
   if (number.starts_with('"')) {
@@ -28,7 +28,7 @@ MILLRACE_DECL bool json_reading::time(const json_value_plan& plan, ondemand::val
   return true;
 }
 
-MILLRACE_DECL bool json_reading::duration(const json_value_plan& plan, ondemand::value v,
+MILLRACE_DECL bool json_reading::duration(const json_value_plan& plan, ondemand::value& v,
                                           void* out) {
   std::int64_t number = 0;
   if (v.get_int64().get(number) != simdjson::SUCCESS) return not_integer(v, "int64");
@@ -39,7 +39,7 @@ MILLRACE_DECL bool json_reading::duration(const json_value_plan& plan, ondemand:
   return fail(errc::out_of_range, place(v), "a duration that its type cannot hold");
 }
 
-MILLRACE_DECL bool json_reading::enumeration(const json_type& type, ondemand::value v, void* out) {
+MILLRACE_DECL bool json_reading::enumeration(const json_type& type, ondemand::value& v, void* out) {
   const json_enumerator* found = nullptr;
   if (*place(v) == '"') {
     std::string_view name;
@@ -59,8 +59,8 @@ MILLRACE_DECL bool json_reading::flat(ondemand::object o, dynamic_record& out, s
                                       const char* where) {
   if (!enter(where)) return false;
   for (auto item : o) {
-    ondemand::field member;
-    if (const auto e = std::move(item).get(member); e) return broken(e);
+    if (const auto e = item.error(); e) return broken(e);
+    ondemand::field member = std::move(item).value_unsafe();
     std::string_view name;
     if (!key(member, name)) return false;
     if (!flat_value(member.value(), name, out, level)) return inside(name);
@@ -69,7 +69,7 @@ MILLRACE_DECL bool json_reading::flat(ondemand::object o, dynamic_record& out, s
   return true;
 }
 
-inline bool json_reading::flat_value(ondemand::value v, std::string_view name, dynamic_record& out,
+inline bool json_reading::flat_value(ondemand::value& v, std::string_view name, dynamic_record& out,
                                      std::size_t level) {
   const char first = *place(v);
   const std::size_t outer = prefix_.size();
@@ -101,7 +101,7 @@ inline bool json_reading::flat_value(ondemand::value v, std::string_view name, d
   return ok;
 }
 
-inline bool json_reading::flat_scalar(ondemand::value v, field_index i, dynamic_record& out) {
+inline bool json_reading::flat_scalar(ondemand::value& v, field_index i, dynamic_record& out) {
   const std::string_view t = token(v);
   const field_kind kind = (*fields_)->kind(i);
   const bool number = t[0] == '-' || json_digit(t[0]) <= 9;

@@ -40,9 +40,10 @@ class json_reading {
 
  private:
   bool root(std::string_view text, void* out);
-  bool value(const json_value_plan& plan, ondemand::value v, void* out);
-  bool nullable(const json_value_plan& plan, ondemand::value v, void* out);
-  bool nested(const json_value_plan& plan, ondemand::value v, void* out);
+  bool value(const json_value_plan& plan, ondemand::value& v, void* out);
+  bool other(const json_value_plan& plan, ondemand::value& v, void* out);
+  bool nullable(const json_value_plan& plan, ondemand::value& v, void* out);
+  bool nested(const json_value_plan& plan, ondemand::value& v, void* out);
   bool object(json_object_plan& plan, ondemand::object o, void* out, const char* where);
   bool absent(const json_object_plan& plan, void* out, const std::uint64_t* seen,
               const char* where);
@@ -52,25 +53,29 @@ class json_reading {
   bool enter(const char* where);
 
   template <class N>
-  bool integer(ondemand::value v, void* out);
-  bool floating(ondemand::value v, json_kind kind, void* out);
-  bool text(ondemand::value v, std::string_view& out);
-  bool null(ondemand::value v, bool& is_null);
+  bool integer(ondemand::value& v, void* out);
+  bool floating(ondemand::value& v, json_kind kind, void* out);
+  bool text(ondemand::value& v, std::string_view& out);
+  bool null(ondemand::value& v, bool& is_null);
 
   // json_reader_scalars.ipp
-  MILLRACE_DECL bool time(const json_value_plan& plan, ondemand::value v, void* out);
-  MILLRACE_DECL bool duration(const json_value_plan& plan, ondemand::value v, void* out);
-  MILLRACE_DECL bool enumeration(const json_type& type, ondemand::value v, void* out);
+  MILLRACE_DECL bool time(const json_value_plan& plan, ondemand::value& v, void* out);
+  MILLRACE_DECL bool duration(const json_value_plan& plan, ondemand::value& v, void* out);
+  MILLRACE_DECL bool enumeration(const json_type& type, ondemand::value& v, void* out);
   MILLRACE_DECL bool flat(ondemand::object o, dynamic_record& out, std::size_t level,
                           const char* where);
-  bool flat_value(ondemand::value v, std::string_view name, dynamic_record& out, std::size_t level);
-  bool flat_scalar(ondemand::value v, field_index i, dynamic_record& out);
+  bool flat_value(ondemand::value& v, std::string_view name, dynamic_record& out,
+                  std::size_t level);
+  bool flat_scalar(ondemand::value& v, field_index i, dynamic_record& out);
 
   /// Checks a value that nobody wants. It stays where it is: simdjson steps over it.
-  bool check(ondemand::value v) {
+  bool check(ondemand::value& v) {
     const char* from = place(v);
     const char* end = document_text_.data() + document_text_.size();
-    return json_skip(from, end, depth_, scratch_) != nullptr || invalid(from);
+    const char* after = json_skip(from, end, depth_, scratch_);
+    if (after == nullptr) return invalid(from);
+    after = json_skip_space(after, end);
+    return after == end || *after == ',' || *after == '}' || *after == ']' || invalid(after);
   }
 
   static std::string_view token(ondemand::value& v) {
@@ -86,11 +91,11 @@ class json_reading {
   MILLRACE_DECL bool invalid(const char* where);
   MILLRACE_DECL bool wrong_root(simdjson::error_code code, const char* expected);
   MILLRACE_DECL bool wrong_extent(const json_value_plan& plan, const char* where);
-  MILLRACE_DECL bool unexpected(ondemand::value v, const char* expected);
-  MILLRACE_DECL bool not_integer(ondemand::value v, const char* type);
-  MILLRACE_DECL bool not_double(ondemand::value v, const char* type);
-  MILLRACE_DECL bool not_enumerator(const json_type& type, ondemand::value v);
-  MILLRACE_DECL bool unknown(std::string_view name, ondemand::value v);
+  MILLRACE_DECL bool unexpected(ondemand::value& v, const char* expected);
+  MILLRACE_DECL bool not_integer(ondemand::value& v, const char* type);
+  MILLRACE_DECL bool not_double(ondemand::value& v, const char* type);
+  MILLRACE_DECL bool not_enumerator(const json_type& type, ondemand::value& v);
+  MILLRACE_DECL bool unknown(std::string_view name, ondemand::value& v);
   MILLRACE_DECL bool inside(std::string_view member);
   MILLRACE_DECL result<void> failure();
 
@@ -133,6 +138,11 @@ inline bool json_reading::key(ondemand::field& field, std::string_view& name) {
   }
   if (const auto e = field.unescaped_key().get(name); e) return broken(e);
   return true;
+}
+
+inline bool json_reading::text(ondemand::value& v, std::string_view& out) {
+  if (v.get_string().get(out) == simdjson::SUCCESS) return true;
+  return unexpected(v, "a string");
 }
 
 }  // namespace millrace::detail

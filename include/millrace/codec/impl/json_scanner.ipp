@@ -14,15 +14,21 @@ MILLRACE_DECL bool json_scanner::scan(std::string_view text, void* out, const sc
   end_ = text.data() + text.size();
   depth_ = plan_.options.max_depth;
   kept_.clear();
-  if (calm_) surprises_ = 0;
-  calm_ = true;
-  if (MILLRACE_UNLIKELY(surprises_ > patience || fields_ != fields)) forget();
-  fields_ = fields;
+  if (MILLRACE_UNLIKELY(fields_ != fields)) {
+    fields_ = fields;
+    forget();
+  }
   full_ = full;
+  if (surprises_ != 0) {
+    if (calm_) surprises_ = 0;
+    calm_ = true;
+    if (surprises_ > patience) forget();
+  }
   const char* p = json_skip_space(text.data(), end_);
   if (p == end_) return false;
-  p = value(plan_.root, out, p);
-  return p != nullptr && json_skip_space(p, end_) == end_;
+  p = plan_.root.kind == json_kind::object ? object(*plan_.root.object, out, p)
+                                           : nested(plan_.root, out, p);
+  return p == end_ || (p != nullptr && json_skip_space(p, end_) == end_);
 }
 
 inline void json_scanner::forget() {
@@ -46,8 +52,10 @@ MILLRACE_ALWAYS_INLINE const char* json_scan_integer(void* out, const char* p) n
   }
 }
 
-inline const char* json_scanner::value(const json_value_plan& plan, void* out, const char* p) {
-  switch (plan.kind) {
+/// The plain kinds, right where they are needed; `kind` is that of the plan.
+MILLRACE_ALWAYS_INLINE const char* json_scanner::scalar(json_kind kind, const json_value_plan* plan,
+                                                        void* out, const char* p) {
+  switch (kind) {
     case json_kind::boolean: {
       bool flag = false;
       p = json_boolean(p, flag);
@@ -62,17 +70,37 @@ inline const char* json_scanner::value(const json_value_plan& plan, void* out, c
     case json_kind::uint16: return json_scan_integer<std::uint16_t>(out, p);
     case json_kind::uint32: return json_scan_integer<std::uint32_t>(out, p);
     case json_kind::uint64: return json_scan_integer<std::uint64_t>(out, p);
-    case json_kind::float32:
     case json_kind::float64: {
       double number = 0;
       p = json_double(p, end_, number);
-      if (p == nullptr) return nullptr;
-      if (plan.kind == json_kind::float32) return json_put_float(out, number) ? p : nullptr;
       json_put(out, number);
       return p;
     }
-    case json_kind::text: return text(out, p);
-    case json_kind::text_view: return nullptr;
+    case json_kind::text: {
+      std::string_view view;
+      if (*p != '"') return nullptr;
+      p = json_string(p + 1, end_, scratch_, view);
+      if (p != nullptr) json_put_text(out, view);
+      return p;
+    }
+    case json_kind::ignored: return json_skip(p, end_, depth_, scratch_);
+    default: return nested(*plan, out, p);
+  }
+}
+
+inline const char* json_scanner::value(const json_value_plan& plan, void* out, const char* p) {
+  return scalar(plan.kind, &plan, out, p);
+}
+
+/// The kinds that are not plain.
+MILLRACE_NOINLINE inline const char* json_scanner::nested(const json_value_plan& plan, void* out,
+                                                          const char* p) {
+  switch (plan.kind) {
+    case json_kind::float32: {
+      double number = 0;
+      p = json_double(p, end_, number);
+      return p != nullptr && json_put_float(out, number) ? p : nullptr;
+    }
     case json_kind::timestamp: return time(plan, out, p);
     case json_kind::duration: return duration(plan, out, p);
     case json_kind::enumeration: return enumeration(*plan.type, out, p);
@@ -93,23 +121,20 @@ inline const char* json_scanner::value(const json_value_plan& plan, void* out, c
     case json_kind::array: return list(plan, out, p);
     case json_kind::map: return map(plan, out, p);
     case json_kind::dynamic: return dynamic(out, p);
+    default: return nullptr;
   }
-  return nullptr;
 }
 
 struct json_scanner::object_reader {
   json_scanner& scanner;
-  json_object_plan& plan;
   char* out;
+  json_object_plan& plan;
   std::uint64_t seen[json_object_plan::max_words] = {};
 
   MILLRACE_ALWAYS_INLINE const char* value(json_step& step, const char* p) {
-    const json_field_plan* field = step.field;
-    if (field == nullptr) {
-      return json_skip(p, scanner.end_, scanner.depth_, scanner.scratch_);
-    }
-    seen[field->index / 64] |= std::uint64_t{1} << (field->index % 64);
-    return scanner.value(field->value, out + field->offset, p);
+    seen[step.word] |= step.bit;
+    return scanner.scalar(step.kind, step.field == nullptr ? nullptr : &step.field->value,
+                          out + step.offset, p);
   }
   json_step* surprise(json_step& previous, const char* p, const char*& at) {
     return scanner.surprise(plan, previous, p, at);
@@ -120,7 +145,7 @@ inline const char* json_scanner::object(json_object_plan& plan, void* out, const
   if (*p != '{' || depth_ == 0) return nullptr;
   --depth_;
   for (const json_member* member : plan.ignored) member->set_default(out);
-  object_reader reader{*this, plan, static_cast<char*>(out)};
+  object_reader reader{*this, static_cast<char*>(out), plan};
   p = members(plan.shape, p + 1, reader);
   ++depth_;
   return p != nullptr && absent(plan, out, reader.seen) ? p : nullptr;
@@ -146,8 +171,10 @@ MILLRACE_NOINLINE inline json_step* json_scanner::surprise(json_object_plan& pla
     return known;
   }
   json_step* step = plan.shape.insert(previous, p, at);
-  step->field = field;
-  if (field != nullptr && plan.shape.remembers(step)) plan.step_of[field->index] = step;
+  if (field != nullptr) {
+    step->stands_for(*field);
+    if (plan.shape.remembers(step)) plan.step_of[field->index] = step;
+  }
   return step;
 }
 
@@ -163,14 +190,6 @@ inline bool json_scanner::absent(const json_object_plan& plan, void* out,
     }
   }
   return true;
-}
-
-inline const char* json_scanner::text(void* out, const char* p) {
-  std::string_view view;
-  if (*p != '"') return nullptr;
-  p = json_string(p + 1, end_, scratch_, view);
-  if (p != nullptr) json_put_text(out, view);
-  return p;
 }
 
 inline const char* json_scanner::time(const json_value_plan& plan, void* out, const char* p) {
