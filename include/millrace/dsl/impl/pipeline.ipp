@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/base/asio.hpp>
 #include <millrace/base/error.hpp>
 #include <millrace/dsl/pipeline.hpp>
 
