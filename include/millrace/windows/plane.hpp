@@ -46,14 +46,19 @@ class plane_pool {
     for (void* arena : arenas_) ::operator delete(arena, std::align_val_t{alignment});
   }
 
-  T* allocate(unsigned c) {
+  /// Bytes in front of the states of a packed page: its presence bits.
+  static constexpr std::size_t header_bytes(unsigned c) noexcept {
+    return c == classes - 1 ? 0 : std::max(sizeof(std::uint64_t), alignof(T));
+  }
+
+  void* allocate(unsigned c) {
     if (free_[c] == nullptr) refill(c);
     node* block = std::exchange(free_[c], free_[c]->next);
     in_use_ += block_bytes(c);
-    return static_cast<T*>(static_cast<void*>(block));
+    return block;
   }
-  void deallocate(T* page, unsigned c) noexcept {
-    free_[c] = ::new (static_cast<void*>(page)) node{free_[c]};
+  void deallocate(void* page, unsigned c) noexcept {
+    free_[c] = ::new (page) node{free_[c]};
     in_use_ -= block_bytes(c);
   }
 
@@ -80,7 +85,7 @@ class plane_pool {
   static constexpr std::size_t arena_bytes = 32768;
 
   static constexpr std::size_t block_bytes(unsigned c) noexcept {
-    const std::size_t bytes = std::max(capacity(c) * sizeof(T), sizeof(node));
+    const std::size_t bytes = header_bytes(c) + capacity(c) * sizeof(T);
     const std::size_t unit = std::max(alignof(T), bytes < 64 ? std::size_t{16} : std::size_t{64});
     return (bytes + unit - 1) / unit * unit;
   }
@@ -111,39 +116,63 @@ class plane {
  public:
   using pool = plane_pool<T>;
 
-  /// Presence bits of a page; its states by ascending slot, or by slot if `dense`.
-  struct page {
-    std::uint64_t present = 0;
-    std::uintptr_t tagged = 0;  // address of the states; low bits: 0 dense, else class + 1
+  /// The states of 64 slots. A direct page has room for all of them, a packed one holds them by
+  /// ascending slot, with the presence bits in front. 16 bytes.
+  class page {
+   public:
+    /// Presence bits.
+    std::uint64_t present() const noexcept {
+      return MILLRACE_LIKELY(packed() == 0) ? direct_ : packed_present();
+    }
+    bool allocated() const noexcept { return address_ != 0; }
+    bool is_direct() const noexcept { return packed() == 0; }
+    /// Bit `b` of it says that the state is at `direct_states() + b`.
+    std::uint64_t direct() const noexcept { return direct_; }
+    T* direct_states() const noexcept { return reinterpret_cast<T*>(address_); }
 
-    bool dense() const noexcept { return (tagged & 7) == 0; }
-    T* states() const noexcept {
-      return reinterpret_cast<T*>(tagged & ~std::uintptr_t{7});  // NOLINT: pages are aligned
-    }
-    unsigned size_class() const noexcept {
-      return dense() ? pool::classes - 1 : static_cast<unsigned>(tagged & 7) - 1;
-    }
-    /// \pre bit `b` is set
+    /// \pre bit `b` of `present()` is set
     T& at(unsigned b) const noexcept {
-      if (MILLRACE_LIKELY(dense())) return states()[b];
-      const std::uint64_t before = present & ((std::uint64_t{1} << b) - 1);
+      if (MILLRACE_LIKELY(is_direct())) return direct_states()[b];
+      const std::uint64_t before = packed_present() & ((std::uint64_t{1} << b) - 1);
       return states()[std::popcount(before)];
     }
+
     /// Calls `visit(b, state)` for all states in order of slots.
     template <class F>
     void for_each(F&& visit) const {
       T* next = states();
-      if (dense()) {
-        for (std::uint64_t bits = present; bits != 0; bits &= bits - 1) {
+      std::uint64_t bits = present();
+      if (bits == ~std::uint64_t{0}) {
+        for (unsigned b = 0; b < page_slots; ++b) visit(b, next[b]);
+      } else if (is_direct()) {
+        for (; bits != 0; bits &= bits - 1) {
           const auto b = static_cast<unsigned>(std::countr_zero(bits));
           visit(b, next[b]);
         }
       } else {
-        for (std::uint64_t bits = present; bits != 0; bits &= bits - 1) {
+        for (; bits != 0; bits &= bits - 1) {
           visit(static_cast<unsigned>(std::countr_zero(bits)), *next++);
         }
       }
     }
+
+   private:
+    friend class plane;
+
+    std::uintptr_t packed() const noexcept { return address_ & 7; }
+    std::uint64_t& packed_present() const noexcept {
+      return *reinterpret_cast<std::uint64_t*>(address_ & ~std::uintptr_t{7});
+    }
+    unsigned size_class() const noexcept {
+      return is_direct() ? pool::classes - 1 : static_cast<unsigned>(packed()) - 1;
+    }
+    T* states() const noexcept {
+      return reinterpret_cast<T*>((address_ & ~std::uintptr_t{7}) +
+                                  (is_direct() ? 0 : pool::header_bytes(0)));
+    }
+
+    std::uint64_t direct_ = 0;     // presence bits of a direct page
+    std::uintptr_t address_ = 0;   // low bits: 0 for a direct page, else class + 1
   };
 
   std::size_t pages() const noexcept { return pages_.size(); }
@@ -151,22 +180,25 @@ class plane {
   /// Page `i`, an empty one if there is none.
   page page_at(std::size_t i) const noexcept { return i < pages_.size() ? pages_[i] : page{}; }
 
+  const page* page_data() const noexcept { return pages_.data(); }
+
   /// The state of a slot, or nullptr. O(1).
   T* find(slot_index slot) const noexcept {
     const std::size_t i = slot / page_slots;
     if (MILLRACE_UNLIKELY(i >= pages_.size())) return nullptr;
     const page& p = pages_[i];
     const unsigned b = slot % page_slots;
-    if (MILLRACE_UNLIKELY((p.present >> b & 1) == 0)) return nullptr;
-    return &p.at(b);
+    return (p.present() >> b & 1) == 0 ? nullptr : &p.at(b);
   }
 
-  /// Where the state of a slot is, or would be.
-  void prefetch(slot_index slot) const noexcept {
+  /// Adds a state for a slot that has none if that is a matter of a few instructions: its page is a
+  /// direct one. Otherwise nullptr. O(1).
+  T* try_insert(slot_index slot) noexcept(std::is_nothrow_default_constructible_v<T>) {
     const std::size_t i = slot / page_slots;
-    if (i < pages_.size() && pages_[i].dense()) {
-      MILLRACE_PREFETCH(pages_[i].states() + slot % page_slots);
-    }
+    if (i >= pages_.size() || !pages_[i].allocated() || !pages_[i].is_direct()) return nullptr;
+    T* place = std::construct_at(pages_[i].direct_states() + slot % page_slots);
+    pages_[i].direct_ |= std::uint64_t{1} << slot % page_slots;
+    return place;
   }
 
   /// Adds a state for a slot that has none. O(1), or O(page) for packed pages.
@@ -175,25 +207,28 @@ class plane {
     if (i >= pages_.size()) pages_.resize(i + 1);
     page& p = pages_[i];
     const unsigned b = slot % page_slots;
-    const auto used = static_cast<std::size_t>(std::popcount(p.present));
-    if (p.tagged == 0) {
+    const auto used = static_cast<std::size_t>(std::popcount(p.present()));
+    if (!p.allocated()) {
       const unsigned c = from.hint(i);
       from.set_hint(i, c);
       allocate(p, from, c);
-    } else if (!p.dense() && used == pool::capacity(p.size_class())) {
+    } else if (!p.is_direct() && used == pool::capacity(p.size_class())) {
       grow(p, from);
       if (from.hint(i) < p.size_class()) from.set_hint(i, p.size_class());
     }
-    T* place = p.states() + b;
-    if (!p.dense()) {
-      place = p.states() + std::popcount(p.present & ((std::uint64_t{1} << b) - 1));
-      for (T* last = p.states() + used; last != place; --last) {
-        std::construct_at(last, std::move(last[-1]));
-        std::destroy_at(last - 1);
-      }
+    const std::uint64_t bit = std::uint64_t{1} << b;
+    if (p.is_direct()) {
+      T* place = std::construct_at(p.states() + b, std::move(state));
+      p.direct_ |= bit;
+      return *place;
+    }
+    T* place = p.states() + std::popcount(p.packed_present() & (bit - 1));
+    for (T* last = p.states() + used; last != place; --last) {
+      std::construct_at(last, std::move(last[-1]));
+      std::destroy_at(last - 1);
     }
     std::construct_at(place, std::move(state));
-    p.present |= std::uint64_t{1} << b;
+    p.packed_present() |= bit;
     return *place;
   }
 
@@ -214,11 +249,12 @@ class plane {
     if (mask == 0) return;
     allocate(p, from, pool::class_for(static_cast<std::size_t>(std::popcount(mask))));
     T* next = p.states();
+    const bool direct = p.is_direct();
     for (std::uint64_t bits = mask; bits != 0; bits &= bits - 1) {
       const auto b = static_cast<unsigned>(std::countr_zero(bits));
-      std::construct_at(p.dense() ? next + b : next++, source[b]);
+      std::construct_at(direct ? next + b : next++, source[b]);
     }
-    p.present = mask;
+    (direct ? p.direct_ : p.packed_present()) = mask;
   }
 
   enum class learn { yes, no };
@@ -228,7 +264,7 @@ class plane {
   void clear(pool& to, learn how = learn::no) noexcept {
     for (std::size_t i = 0; i < pages_.size(); ++i) {
       if (how == learn::yes) {
-        to.learn(i, pool::class_for(static_cast<std::size_t>(std::popcount(pages_[i].present))));
+        to.learn(i, pool::class_for(static_cast<std::size_t>(std::popcount(pages_[i].present()))));
       }
       release(pages_[i], to);
     }
@@ -239,28 +275,38 @@ class plane {
 
  private:
   static void allocate(page& p, pool& from, unsigned c) {
-    const auto address = reinterpret_cast<std::uintptr_t>(from.allocate(c));
-    p.tagged = address | (c == pool::classes - 1 ? 0 : c + 1);
+    void* block = from.allocate(c);
+    p.direct_ = 0;
+    p.address_ = reinterpret_cast<std::uintptr_t>(block);
+    if (c == pool::classes - 1) return;
+    ::new (block) std::uint64_t{0};
+    p.address_ |= c + 1;
   }
 
   static void release(page& p, pool& to) noexcept {
-    if (p.tagged == 0) return;
+    if (!p.allocated()) return;
     if constexpr (!std::is_trivially_destructible_v<T>) {
       p.for_each([](unsigned, T& state) { std::destroy_at(&state); });
     }
-    to.deallocate(p.states(), p.size_class());
+    give_back(p, to);
     p = page{};
+  }
+
+  static void give_back(const page& p, pool& to) noexcept {
+    to.deallocate(reinterpret_cast<void*>(p.address_ & ~std::uintptr_t{7}), p.size_class());
   }
 
   static void grow(page& p, pool& from) {
     const page old = p;
     allocate(p, from, old.size_class() + 1);
     T* next = p.states();
+    const bool direct = p.is_direct();
     old.for_each([&](unsigned b, T& state) {
-      std::construct_at(p.dense() ? next + b : next++, std::move(state));
+      std::construct_at(direct ? next + b : next++, std::move(state));
       std::destroy_at(&state);
     });
-    from.deallocate(old.states(), old.size_class());
+    (direct ? p.direct_ : p.packed_present()) = old.present();
+    give_back(old, from);
   }
 
   std::vector<page> pages_;

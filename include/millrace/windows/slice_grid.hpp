@@ -44,10 +44,13 @@ class slice_grid {
   constexpr index slices_per_window() const noexcept { return per_window_; }
 
   constexpr index slice_of(timestamp t) const noexcept {
-    const wide since = wide{limited(t)} - offset_;
-    const wide slide = floor_divide(since, slide_);
-    if (remainder_ == 0) return static_cast<index>(slide);
-    return static_cast<index>(2 * slide + (since - slide * slide_ >= remainder_ ? 1 : 0));
+    std::int64_t since = 0;
+    if (__builtin_sub_overflow(limited(t), offset_, &since)) {
+      // Only at the early end of time: the division is that of one slide later.
+      since = limited(t) + (slide_ - offset_);
+      return slice_since(since) - per_slide_;
+    }
+    return slice_since(since);
   }
 
   /// First time of a slice; one past the last time of slice `i` is `slice_start(i + 1)`.
@@ -67,7 +70,7 @@ class slice_grid {
 
   /// The windows with slice `i` are `[first_window(i), last_window(i)]`; none if that is empty.
   constexpr index first_window(index i) const noexcept {
-    return static_cast<index>(-floor_divide(wide{per_window_} - 1 - i, per_slide_));
+    return -floor_div(per_window_ - 1 - i, per_slide_);
   }
   constexpr index last_window(index i) const noexcept { return floor_div(i, per_slide_); }
 
@@ -84,6 +87,11 @@ class slice_grid {
   constexpr std::int64_t limited(timestamp t) const noexcept {
     const std::int64_t count = t.time_since_epoch().count();
     return count > limit_ ? limit_ : count < -limit_ && limit_ != INT64_MAX ? -limit_ : count;
+  }
+  constexpr index slice_since(std::int64_t since) const noexcept {
+    const std::int64_t slide = floor_div(since, slide_);
+    if (remainder_ == 0) return slide;
+    return 2 * slide + (floor_mod(since, slide_) >= remainder_ ? 1 : 0);
   }
   static constexpr wide floor_divide(wide value, wide divisor) noexcept {
     return value / divisor - (value % divisor < 0 ? 1 : 0);

@@ -60,12 +60,13 @@ class slice_store {
   /// Folds a record in. O(1). \pre `!busy()`
   template <class In>
   slice_add add(slot_index slot, timestamp time, const In& value) {
-    const auto since = static_cast<std::uint64_t>(time.time_since_epoch().count()) - open_start_;
-    if (MILLRACE_LIKELY(since < open_width_)) {
-      state* s = open_->find(slot);
-      if (MILLRACE_UNLIKELY(s == nullptr)) s = &insert(*open_, slot);
-      aggregate_.add(*s, value);
-      return slice_add::accepted;
+    const std::size_t i = slot / page_slots;
+    if (MILLRACE_LIKELY(in_open(time) && i < open_page_count_)) {
+      const auto& page = open_pages_[i];
+      if (MILLRACE_LIKELY((page.direct() >> slot % page_slots & 1) != 0)) {
+        aggregate_.add(page.direct_states()[slot % page_slots], value);
+        return slice_add::accepted;
+      }
     }
     slice_add what = slice_add::accepted;
     if (state* s = locate(slot, time, what); s != nullptr) aggregate_.add(*s, value);
@@ -75,7 +76,10 @@ class slice_store {
   /// Asks the processor to load what `add` will need for this slot. Worth it above some 100,000
   /// keys, a dozen records ahead.
   void prefetch(slot_index slot) const noexcept {
-    if (open_ != nullptr) open_->prefetch(slot);
+    const std::size_t i = slot / page_slots;
+    if (i < open_page_count_) {
+      MILLRACE_PREFETCH(open_pages_[i].direct_states() + slot % page_slots);
+    }
   }
 
   /// Fires the windows that a record has changed after they had fired; for `slice_add::refire`.
@@ -113,8 +117,8 @@ class slice_store {
     return slot < states_of_.size() && states_of_[slot] != 0;
   }
 
-  /// Calls `gained(slot)` for slots that have a state since the last call and `lost(slot)` for those
-  /// that have none any more, for whoever owns the slots. O(changes).
+  /// Calls `gained(slot)` for slots that have a state since the last call and `lost(slot)` for
+  /// those that have none any more, for whoever owns the slots. O(changes).
   template <class Gained, class Lost>
   void take_changes(Gained&& gained, Lost&& lost) {
     for (const slot_index slot : changed_) {
@@ -154,18 +158,33 @@ class slice_store {
   using states = plane<state>;
   static constexpr index never = INT64_MAX;
 
+  bool in_open(timestamp time) const noexcept {
+    const auto bits = static_cast<std::uint64_t>(time.time_since_epoch().count());
+    return bits - open_start_ < open_width_;
+  }
+
+  state& obtain(states& slice, slot_index slot) {
+    if (state* s = slice.find(slot); s != nullptr) return *s;
+    return insert(slice, slot);
+  }
   state& insert(states& slice, slot_index slot) {
-    if (slot >= states_of_.size()) states_of_.resize(slot + 1, 0);
-    state& made = slice.insert(slot, table_.pool());
+    state* made = slice.try_insert(slot);
+    if (made == nullptr) made = &insert_slowly(slice, slot);
+    if (MILLRACE_UNLIKELY(slot >= states_of_.size())) states_of_.resize(slot + 1, 0);
     if (states_of_[slot]++ == 0) changed_.push_back(slot);
+    return *made;
+  }
+  MILLRACE_NOINLINE state& insert_slowly(states& slice, slot_index slot) {
+    state& made = slice.insert(slot, table_.pool());
+    if (&slice == open_) {  // its directory may have moved
+      open_pages_ = slice.page_data();
+      open_page_count_ = slice.pages();
+    }
     return made;
   }
 
-  timestamp expiry(index k) const noexcept {
-    return saturating_add(grid_.window_at(k).max_timestamp(), lateness_);
-  }
-
   state* locate(slot_index slot, timestamp time, slice_add& what);
+  state* locate_touched(slot_index slot, index i, slice_add& what);
   void open(index slice, states& of) noexcept;
   void update_fired() noexcept;
   std::optional<index> next_window() const noexcept;
@@ -174,6 +193,9 @@ class slice_store {
   bool fire(Emit& emit);
   template <class Emit>
   bool fire_page(std::size_t page, std::uint64_t present, const state* by_slot, Emit& emit);
+  bool full_page(std::size_t page);
+  template <class Emit>
+  bool fire_full_page(std::size_t page, Emit& emit);
   template <class Emit>
   bool refire_rest(Emit& emit);
   void expire();
@@ -198,6 +220,8 @@ class slice_store {
   // The slice that records go to without a search: one that no window that has fired contains.
   std::uint64_t open_start_ = 0;
   std::uint64_t open_width_ = 0;
+  const typename states::page* open_pages_ = nullptr;
+  std::size_t open_page_count_ = 0;
   states* open_ = nullptr;
 
   slice_table<state> table_;
@@ -210,11 +234,13 @@ class slice_store {
   timestamp watermark_ = min_timestamp;
   index next_ = 0;        // first window that has not fired
   index open_from_ = 0;   // first slice that is in no window that has fired
+  index live_ = 0;        // first window that is not gone
 
   bool firing_ = false;
   index firing_window_ = 0;
   slot_index firing_from_ = 0;  // slots before it are out
   std::vector<const states*> parts_;
+  std::vector<const state*> full_;
 
   slot_index refire_slot_ = no_slot;
   index refire_window_ = 0;

@@ -31,8 +31,12 @@ void slice_store<Aggregate>::update_fired() noexcept {
   next_ = watermark_ == max_timestamp ? never : grid_.first_unfired(watermark_);
   open_from_ = next_ == never ? never
                               : grid_.first_slice(next_ - 1) + grid_.slices_per_window();
+  // expiry(k) > watermark, solved for k
+  live_ = next_ == never ? never : grid_.first_unfired(saturating_sub(watermark_, lateness_));
   open_width_ = 0;
   open_ = nullptr;
+  open_pages_ = nullptr;
+  open_page_count_ = 0;
 }
 
 template <class Aggregate>
@@ -41,41 +45,50 @@ void slice_store<Aggregate>::open(index slice, states& of) noexcept {
     return static_cast<std::uint64_t>(t.time_since_epoch().count());
   };
   open_ = &of;
+  open_pages_ = of.page_data();
+  open_page_count_ = of.pages();
   open_start_ = bits(grid_.slice_start(slice));
   open_width_ = bits(grid_.slice_start(slice + 1)) - open_start_;
 }
 
-// The state for a record outside of the open slice, or nullptr.
+// The state for a record that is not in a direct page of the open slice, or nullptr.
 template <class Aggregate>
 MILLRACE_NOINLINE typename slice_store<Aggregate>::state* slice_store<Aggregate>::locate(
     slot_index slot, timestamp time, slice_add& what) {
   MILLRACE_ASSERT(!busy());
+  if (in_open(time)) return &obtain(*open_, slot);
   const index i = grid_.slice_of(time);
-  const index first = grid_.first_window(i);
+  if (i >= open_from_) {
+    if (grid_.first_window(i) > grid_.last_window(i)) {
+      what = slice_add::no_window;
+      return nullptr;
+    }
+    states& slice = table_.obtain(i);
+    open(i, slice);
+    return &obtain(slice, slot);
+  }
+  return locate_touched(slot, i, what);
+}
+
+// The same for a slice in a window that has fired.
+template <class Aggregate>
+typename slice_store<Aggregate>::state* slice_store<Aggregate>::locate_touched(slot_index slot,
+                                                                              index i,
+                                                                              slice_add& what) {
   const index last = grid_.last_window(i);
-  if (first > last) {
+  if (grid_.first_window(i) > last) {
     what = slice_add::no_window;
     return nullptr;
   }
-  const bool touched = i < open_from_;
-  if (touched) {
-    if (expiry(last) <= watermark_) {
-      what = slice_add::late;
-      return nullptr;
-    }
-    // A window that has fired and lives is among those that contain the slice; the last of the
-    // fired ones is the one that lives longest.
-    const index fired = next_ == never ? last : std::min(last, next_ - 1);
-    if (expiry(fired) > watermark_) what = slice_add::refire;
+  if (last < live_) {
+    what = slice_add::late;
+    return nullptr;
   }
+  // Of the fired windows with this slice, the last one lives longest.
+  if (std::min(last, next_ - 1) >= live_) what = slice_add::refire;
   states& slice = table_.obtain(i);
-  if (!touched) {
-    open(i, slice);
-  } else if (folds_.covers(i)) {
-    folds_.mark(slot, i);
-  }
-  state* s = slice.find(slot);
-  return s == nullptr ? &insert(slice, slot) : s;
+  if (folds_.covers(i)) folds_.mark(slot, i);
+  return &obtain(slice, slot);
 }
 
 template <class Aggregate>
@@ -136,10 +149,14 @@ bool slice_store<Aggregate>::fire(Emit& emit) {
   for (std::size_t page = firing_from_ / page_slots; page < pages; ++page) {
     if (parts_.size() == 1) {
       const auto only = parts_[0]->page_at(page);
-      if (only.dense()) {
-        if (!fire_page(page, only.present, only.states(), emit)) return false;
+      if (only.is_direct()) {
+        if (!fire_page(page, only.direct(), only.direct_states(), emit)) return false;
         continue;
       }
+    }
+    if (full_page(page)) {
+      if (!fire_full_page(page, emit)) return false;
+      continue;
     }
     scratch_.clear();
     for (const states* part : parts_) scratch_.append(part->page_at(page));
@@ -165,15 +182,44 @@ bool slice_store<Aggregate>::fire_page(std::size_t page, std::uint64_t present,
   return true;
 }
 
+// Whether all parts have states of all slots of a page; then they are in `full_`.
+template <class Aggregate>
+bool slice_store<Aggregate>::full_page(std::size_t page) {
+  full_.clear();
+  for (const states* part : parts_) {
+    const auto p = part->page_at(page);
+    if (p.direct() != ~std::uint64_t{0}) return false;
+    full_.push_back(p.direct_states());
+  }
+  return true;
+}
+
+// Every key is in every slice: what busy keys look like. The sum stays in registers.
+template <class Aggregate>
+template <class Emit>
+bool slice_store<Aggregate>::fire_full_page(std::size_t page, Emit& emit) {
+  const window w = grid_.window_at(firing_window_);
+  const auto base = static_cast<slot_index>(page * page_slots);
+  const state* const* const parts = full_.data();
+  const std::size_t count = full_.size();
+  for (std::size_t b = firing_from_ > base ? firing_from_ - base : 0; b < page_slots; ++b) {
+    state sum = parts[0][b];
+    for (std::size_t i = 1; i < count; ++i) aggregate_.merge(sum, parts[i][b]);
+    const auto slot = static_cast<slot_index>(base + b);
+    firing_from_ = slot + 1;
+    if (stopped(emit, slot, w, sum)) return false;
+  }
+  return true;
+}
+
 template <class Aggregate>
 template <class Emit>
 bool slice_store<Aggregate>::refire(slot_index slot, timestamp time, Emit&& emit) {
   MILLRACE_ASSERT(!busy());
   const index slice = grid_.slice_of(time);
   const index n = grid_.slices_per_window();
-  refire_window_ = grid_.first_window(slice);
+  refire_window_ = std::max(live_, grid_.first_window(slice));
   refire_end_ = std::min(grid_.last_window(slice) + 1, next_);
-  while (refire_window_ < refire_end_ && expiry(refire_window_) <= watermark_) ++refire_window_;
   if (refire_window_ >= refire_end_) return true;
   const index begin = grid_.first_slice(refire_window_);
   std::vector<const state*> column = column_.take_buffer();
@@ -205,10 +251,10 @@ bool slice_store<Aggregate>::refire_rest(Emit& emit) {
 // Frees the slices whose last window is gone.
 template <class Aggregate>
 void slice_store<Aggregate>::expire() {
-  while (!table_.empty() && expiry(grid_.last_window(table_.front())) <= watermark_) {
+  while (!table_.empty() && grid_.last_window(table_.front()) < live_) {
     const states& slice = table_.front_states();
     for (std::size_t page = 0; page < slice.pages(); ++page) {
-      for (std::uint64_t bits = slice.page_at(page).present; bits != 0; bits &= bits - 1) {
+      for (std::uint64_t bits = slice.page_at(page).present(); bits != 0; bits &= bits - 1) {
         const std::size_t slot =
             page * page_slots + static_cast<std::size_t>(std::countr_zero(bits));
         if (--states_of_[slot] == 0) changed_.push_back(static_cast<slot_index>(slot));

@@ -29,9 +29,9 @@ void slice_store<Aggregate>::save(snapshot_writer& writer, WriteKey&& write_key)
     column.clear();
     std::uint64_t present = 0;
     for (const auto& [i, slice] : table_) {
-      if (const auto p = slice.page_at(page); p.present != 0) {
+      if (const auto p = slice.page_at(page); p.present() != 0) {
         column.emplace_back(i, p);
-        present |= p.present;
+        present |= p.present();
       }
     }
     for (std::uint64_t bits = present; bits != 0; bits &= bits - 1) {
@@ -40,7 +40,7 @@ void slice_store<Aggregate>::save(snapshot_writer& writer, WriteKey&& write_key)
       write_key(writer, slot);
       writer.varint(states_of_[slot]);
       for (const auto& [i, p] : column) {
-        if ((p.present >> b & 1) == 0) continue;
+        if ((p.present() >> b & 1) == 0) continue;
         writer.number(i);
         serialize(writer, p.at(b));
       }
@@ -88,10 +88,8 @@ void slice_store<Aggregate>::restore(snapshot_reader& reader, ReadKey&& read_key
 template <class Aggregate>
 void slice_store<Aggregate>::put(slot_index slot, index slice, state value) {
   if (grid_.first_window(slice) > grid_.last_window(slice)) return;
-  if (expiry(grid_.last_window(slice)) <= watermark_) return;
-  states& of = table_.obtain(slice);
-  state* s = of.find(slot);
-  (s == nullptr ? insert(of, slot) : *s) = std::move(value);
+  if (grid_.last_window(slice) < live_) return;
+  obtain(table_.obtain(slice), slot) = std::move(value);
 }
 
 }  // namespace millrace

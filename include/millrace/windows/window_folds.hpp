@@ -53,10 +53,15 @@ class window_folds {
   /// Whether a record added to this slice must be followed by `mark`.
   bool covers(index slice) const noexcept { return valid_ && slice >= start_ && slice < end_; }
 
-  /// The state of `slot` in `slice` has changed. \pre `covers(slice)`
+  /// The state of `slot` in `slice` has changed. What depends on it is repaired when the next window
+  /// fires, so that one repair serves many records. O(1). \pre `covers(slice)`
   void mark(slot_index slot, index slice) {
-    if (dirty_.size() >= max_dirty) repair();
-    dirty_.push_back({slot, slice});
+    const auto group = static_cast<std::size_t>(plan_.group_of(slice) - first_);
+    if (group >= dirty_.size()) dirty_.resize(group + 1);
+    std::vector<std::uint64_t>& pages = dirty_[group];
+    const std::size_t page = slot / page_slots;
+    if (page >= pages.size()) pages.resize(page + 1, 0);
+    pages[page] |= std::uint64_t{1} << slot % page_slots;
   }
 
   /// Moves on to the window that starts `by` slices later. \pre the folds are valid, `by` is 1 or 2
@@ -101,14 +106,15 @@ class window_folds {
     middle_.clear(pool_);
     next_middle_.clear(pool_);
     prefix_.clear(pool_);
-    dirty_.clear();
+    for (auto& each : dirty_) each.clear();
     prepared_ = 0;
     valid_ = false;
   }
 
   std::size_t directory_bytes() const noexcept {
     std::size_t sum = middle_.directory_bytes() + next_middle_.directory_bytes() +
-                      prefix_.directory_bytes() + dirty_.capacity() * sizeof(dirty_[0]);
+                      prefix_.directory_bytes() + middle_dirty_.capacity() * 8;
+    for (const auto& each : dirty_) sum += each.capacity() * 8;
     for (const auto& each : suffix_) sum += each.directory_bytes();
     for (const auto& each : next_suffix_) sum += each.directory_bytes();
     for (const auto& each : groups_) sum += each.directory_bytes();
@@ -118,21 +124,9 @@ class window_folds {
  private:
   using states = plane<state>;
 
-  // Repairs are delayed until the next window fires, so that one repair serves many records.
-  static constexpr std::size_t max_dirty = 65536;
-
-  struct change {
-    slot_index slot;
-    index slice;
-    bool operator<(const change& o) const noexcept {
-      return slot != o.slot ? slot < o.slot : slice < o.slice;
-    }
-  };
-
   std::size_t offset(index slice) const noexcept {
     return static_cast<std::size_t>(floor_mod(slice, plan_.group()));
   }
-  index last() const noexcept { return first_ + 1 + static_cast<index>(groups_.size()); }
 
   // \pre earlier_ has just been loaded
   std::size_t pages() const noexcept {
@@ -213,93 +207,59 @@ class window_folds {
     }
   }
 
-  // Recomputes what depends on the slices that have changed, key by key. O(group) per key and
-  // group with a change.
+  // Recomputes what depends on slices that have changed, for the slots concerned: at most two
+  // groups of slices and all groups of the window.
   void repair() {
-    std::sort(dirty_.begin(), dirty_.end());
-    bool middle = false;
-    for (std::size_t i = 0; i < dirty_.size(); ++i) {
-      const change c = dirty_[i];
-      const bool last_of_slot = i + 1 == dirty_.size() || dirty_[i + 1].slot != c.slot;
-      const index group = plan_.group_of(c.slice);
-      if (last_of_slot || plan_.group_of(dirty_[i + 1].slice) != group) {
-        middle |= repair_group(c, group);
+    for (std::size_t group = 0; group < dirty_.size(); ++group) {
+      std::vector<std::uint64_t>& marked = dirty_[group];
+      if (marked.empty()) continue;
+      load_slices(first_ + static_cast<index>(group));
+      for (std::size_t page = 0; page < marked.size(); ++page) {
+        if (marked[page] != 0) repair_group(group, page, marked[page]);
       }
-      if (last_of_slot && std::exchange(middle, false)) repair_middle(c.slot);
+      marked.clear();
     }
-    dirty_.clear();
+    for (std::size_t page = 0; page < middle_dirty_.size(); ++page) {
+      if (middle_dirty_[page] != 0) repair_middle(page, middle_dirty_[page]);
+    }
+    middle_dirty_.clear();
   }
 
-  // Of several changes in one group this sees the latest slice. Returns whether the middle has
-  // changed.
-  bool repair_group(const change& c, index group) {
-    const index begin = group * plan_.group();
-    if (group == first_) {
-      repair_suffix(suffix_, c, std::max(start_, begin));
-      return false;
+  // \pre earlier_ is loaded for the group
+  void repair_group(std::size_t group, std::size_t page, std::uint64_t slots) {
+    if (group == 0) return repair_suffix(suffix_, offset(start_), page, slots);
+    const std::size_t length =
+        group > groups_.size() ? offset(end_) : static_cast<std::size_t>(plan_.group());
+    scratch_.clear();
+    for (std::size_t j = 0; j < length; ++j) {
+      if (earlier_[j] != nullptr) scratch_.append(earlier_[j]->page_at(page), slots);
     }
-    const index until = std::min(end_, begin + plan_.group());
-    if (group == last()) {
-      put(prefix_, c.slot, fold_slices(c.slot, begin, until));
-      return false;
-    }
-    put(groups_[static_cast<std::size_t>(group - first_ - 1)], c.slot,
-        fold_slices(c.slot, begin, until));
-    if (group == first_ + 1 && c.slot / page_slots < prepared_) {
-      repair_suffix(next_suffix_, c, begin);
-    }
-    return true;
+    if (group > groups_.size()) return scratch_.write(prefix_, page, pool_);
+    scratch_.write(groups_[group - 1], page, pool_);
+    if (group == 1 && page < prepared_) repair_suffix(next_suffix_, 0, page, slots);
+    if (page >= middle_dirty_.size()) middle_dirty_.resize(page + 1, 0);
+    middle_dirty_[page] |= slots;
   }
 
-  void repair_suffix(std::vector<states>& suffix, const change& c, index from) {
-    std::optional<state> sum;
-    if (offset(c.slice) + 1 < suffix.size()) {
-      if (const state* s = suffix[offset(c.slice) + 1].find(c.slot); s != nullptr) sum = *s;
-    }
-    for (index i = c.slice; i >= from; --i) {
-      const states* slice = slices_.find(i);
-      if (const state* s = slice == nullptr ? nullptr : slice->find(c.slot); s != nullptr) {
-        state earlier = *s;
-        if (sum) aggregate_.merge(earlier, *sum);
-        sum = std::move(earlier);
-      }
-      put(suffix[offset(i)], c.slot, sum);
+  void repair_suffix(std::vector<states>& suffix, std::size_t from, std::size_t page,
+                     std::uint64_t slots) {
+    scratch_.clear();
+    for (std::size_t j = suffix.size(); j-- > from;) {
+      if (earlier_[j] != nullptr) scratch_.prepend(earlier_[j]->page_at(page), slots);
+      scratch_.write(suffix[j], page, pool_);
     }
   }
 
-  void repair_middle(slot_index slot) {
-    std::optional<state> sum;
-    std::optional<state> next;
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
-      const state* s = groups_[g].find(slot);
-      if (s == nullptr) continue;
-      add(sum, *s);
-      if (g > 0) add(next, *s);
+  void repair_middle(std::size_t page, std::uint64_t slots) {
+    scratch_.clear();
+    for (const states& group : groups_) scratch_.append(group.page_at(page), slots);
+    scratch_.write(middle_, page, pool_);
+    if (page >= prepared_) return;
+    scratch_.clear();
+    for (std::size_t g = 1; g < groups_.size(); ++g) {
+      scratch_.append(groups_[g].page_at(page), slots);
     }
-    put(middle_, slot, sum);
-    if (slot / page_slots < prepared_) put(next_middle_, slot, next);
-  }
-
-  std::optional<state> fold_slices(slot_index slot, index begin, index until) const {
-    std::optional<state> sum;
-    for (index i = begin; i < until; ++i) {
-      const states* slice = slices_.find(i);
-      if (const state* s = slice == nullptr ? nullptr : slice->find(slot); s != nullptr) {
-        add(sum, *s);
-      }
-    }
-    return sum;
-  }
-
-  void add(std::optional<state>& sum, const state& later) const {
-    if (sum) {
-      aggregate_.merge(*sum, later);
-    } else {
-      sum = later;
-    }
-  }
-  void put(states& into, slot_index slot, const std::optional<state>& value) {
-    if (value) into.set(slot, pool_, *value);
+    scratch_.write(next_middle_, page, pool_);
   }
 
   fold_plan plan_;
@@ -321,7 +281,8 @@ class window_folds {
   states next_middle_;
   std::size_t prepared_ = 0;  // pages of the two above that are ready
   std::vector<const states*> earlier_;
-  std::vector<change> dirty_;
+  std::vector<std::vector<std::uint64_t>> dirty_;  // slots by group from first_ on, and page
+  std::vector<std::uint64_t> middle_dirty_;
 };
 
 }  // namespace millrace
