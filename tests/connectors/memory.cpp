@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/connectors/memory.hpp>
 
+#include <millrace/state/snapshot.hpp>
+
 #include "catch.hpp"
 #include "support/asio_environment.hpp"
 #include "support/fake_sink_context.hpp"
@@ -43,7 +45,7 @@ TEST_CASE("a memory source emits its values in order with their times, then ends
   CHECK(target.value(0) == 9);
 }
 
-TEST_CASE("every reader of a memory source starts at the first value, a stopped one ends") {
+TEST_CASE("a reader of a memory source starts at the first value or where another was saved") {
   asio_environment env;
   fake_source_context context{env};
   const memory::source<std::string> words{std::vector<std::string>{"a", "b", "c"}};
@@ -55,7 +57,14 @@ TEST_CASE("every reader of a memory source starts at the first value, a stopped 
   second.stop();
   CHECK(second.poll(out) == poll_status::end);
   auto third = words.open(context);
-  third.seek(2);
+  batch<std::string> some{2};
+  source_output<std::string> two{some};
+  auto earlier = words.open(context);
+  earlier.poll(two);
+  snapshot_writer saved;
+  earlier.save(saved);
+  snapshot_reader position(saved.view());
+  third.restore(position);
   CHECK(third.poll(out) == poll_status::end);
   REQUIRE(target.size() == 4);
   CHECK(target.value(3) == "c");

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <initializer_list>
 #include <memory>
@@ -84,9 +85,15 @@ class source<T>::reader {
 
   void stop() noexcept { stopped_ = true; }
 
-  /// Values emitted so far; `seek` goes on behind that many.
-  std::size_t position() const noexcept { return next_; }
-  void seek(std::size_t position) noexcept { next_ = std::min(position, records_->size()); }
+  /// The position is the number of values emitted.
+  template <class Writer>
+  void save(Writer& out) const {
+    out.varint(next_);
+  }
+  template <class Reader>
+  void restore(Reader& in) {
+    next_ = static_cast<std::size_t>(std::min<std::uint64_t>(in.varint(), records_->size()));
+  }
 
  private:
   source_context* context_;
