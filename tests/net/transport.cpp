@@ -448,3 +448,30 @@ TEST_CASE("a port in use is told with its address, and free again after close") 
   CHECK(net::listen(f.env, again, [](transport_pointer) {}).has_value());
   CHECK_FALSE(net::listen(f.env, {.address = "localhost"}, [](transport_pointer) {}).has_value());
 }
+
+TEST_CASE("a context that goes away early frees whoever waits for its callbacks") {
+  struct owner {
+    std::shared_ptr<net::transport_opening> opening;
+    transport_pointer stream;
+    std::array<char, 10> buffer{};
+  };
+  std::weak_ptr<owner> watched;
+  for (const int step : {0, 1, 2}) {
+    fixture f;
+    const auto acceptor = f.listen(f.listening(kind::tcp));
+    const auto url = fixture::where(kind::tcp, acceptor->port());
+    auto own = std::make_shared<owner>();
+    watched = own;
+    own->opening = net::open_transport(
+        f.env, url, f.opening(kind::tcp),
+        [own](result<transport_pointer> r) { own->stream = std::move(r).value(); });
+    if (step == 0) continue;
+    REQUIRE(f.env.run_until([&] { return own->stream != nullptr; }));
+    if (step == 1) {
+      own->stream->read_some(own->buffer, [own](const result<std::size_t>&) {});
+    } else {
+      own->stream->shutdown([own](const result<void>&) {});
+    }
+  }
+  CHECK(watched.expired());
+}

@@ -97,36 +97,33 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
   const std::string& peer() const noexcept { return settings_.peer; }
 
   void read_some(std::span<char> into, transfer_callback done) {
-    MILLRACE_ASSERT(!read_done_ && !into.empty());
-    read_done_ = std::move(done);
-    if (closed_) {
-      post([](stream_state& self) { self.complete_read(aborted(), 0); });
-      return;
-    }
+    MILLRACE_ASSERT(!reading_ && !into.empty());
+    reading_ = true;
     into_ = into;
-    start_read();
+    if (closed_) {
+      post([self = this->shared_from_this(), done = std::move(done)]() mutable {
+        self->complete_read(aborted(), 0, done);
+      });
+    } else {
+      start_read(std::move(done));
+    }
   }
 
   void write(std::span<const std::string_view> buffers, transfer_callback done) {
-    MILLRACE_ASSERT(!write_done_);
-    write_done_ = std::move(done);
+    MILLRACE_ASSERT(!writing_);
+    writing_ = true;
     buffers_.clear();
     for (const auto& buffer : buffers) {
       if (!buffer.empty()) buffers_.emplace_back(buffer.data(), buffer.size());
     }
-    if (closed_) {
-      post([](stream_state& self) { self.complete_write(aborted(), 0); });
-      return;
-    }
-    if (buffers_.empty()) {
-      post([](stream_state& self) { self.complete_write({}, 0); });
-      return;
-    }
-    auto handler = [self = this->shared_from_this()](const boost::system::error_code& code,
-                                                     std::size_t size) {
-      self->complete_write(code, size);
+    auto handler = [self = this->shared_from_this(), done = std::move(done)](
+                       const boost::system::error_code& code, std::size_t size) mutable {
+      self->complete_write(code, size, done);
     };
-    if constexpr (is_websocket<Stream>) {
+    if (closed_ || buffers_.empty()) {
+      const auto code = closed_ ? aborted() : boost::system::error_code{};
+      post([handler = std::move(handler), code]() mutable { handler(code, 0); });
+    } else if constexpr (is_websocket<Stream>) {
       stream_.async_write(buffer_list_view(buffers_), std::move(handler));
     } else if (buffers_.size() == 1) {
       boost::asio::async_write(stream_, buffers_.front(), std::move(handler));
@@ -136,19 +133,22 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
   }
 
   void shutdown(shutdown_callback done) {
-    MILLRACE_ASSERT(!write_done_ && !shutdown_done_);
-    shutdown_done_ = std::move(done);
+    MILLRACE_ASSERT(!writing_ && goodbye_.expired());
+    auto said = std::make_shared<goodbye>(goodbye{std::move(done)});
+    goodbye_ = said;
+    auto self = this->shared_from_this();
     if (closed_) {
-      post([](stream_state& self) { self.finish_shutdown(make_error_code(errc::aborted)); });
+      post([self, said] { self->finish_shutdown(*said, make_error_code(errc::aborted)); });
       return;
     }
-    auto self = this->shared_from_this();
-    shutdown_timer_ = env_.call_after(settings_.shutdown_timeout, [self] {
-      self->shutdown_timer_ = 0;
-      self->finish_shutdown(make_error_code(errc::timeout));
+    said->timer = env_.call_after(settings_.shutdown_timeout, [self, said] {
+      said->timer = 0;
+      self->finish_shutdown(*said, make_error_code(errc::timeout));
     });
     // A peer that has gone already has heard enough: only the time limit counts as a failure.
-    auto handler = [self](const boost::system::error_code&) { self->finish_shutdown({}); };
+    auto handler = [self, said](const boost::system::error_code&) {
+      self->finish_shutdown(*said, {});
+    };
     if constexpr (is_websocket<Stream>) {
       stream_.async_close(boost::beast::websocket::close_code::normal, std::move(handler));
     } else if constexpr (std::is_same_v<Stream, tls_stream>) {
@@ -156,7 +156,7 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
     } else {
       boost::system::error_code ignored;
       stream_.shutdown(tcp_stream::shutdown_send, ignored);
-      if (!read_done_) drain();
+      if (!reading_) drain(std::move(handler));
     }
   }
 
@@ -167,36 +167,43 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
   }
 
  private:
+  // Callbacks live in what is pending, never in here: they own whoever owns this, and a context
+  // that is destroyed before they have run must be able to free all of it.
+  struct goodbye {
+    shutdown_callback done;
+    timer_id timer = 0;
+  };
+
   static boost::system::error_code aborted() { return boost::asio::error::operation_aborted; }
 
   template <class F>
   void post(F action) {
-    boost::asio::post(env_.executor().handle,
-                      [self = this->shared_from_this(), action] { action(*self); });
+    boost::asio::post(env_.executor().handle, std::move(action));
   }
 
-  void start_read() {
-    stream_.async_read_some(
-        boost::asio::buffer(into_.data(), into_.size()),
-        [self = this->shared_from_this()](const boost::system::error_code& code, std::size_t size) {
-          self->on_read(code, size);
-        });
+  void start_read(transfer_callback done) {
+    stream_.async_read_some(boost::asio::buffer(into_.data(), into_.size()),
+                            [self = this->shared_from_this(), done = std::move(done)](
+                                const boost::system::error_code& code, std::size_t size) mutable {
+                              self->on_read(code, size, std::move(done));
+                            });
   }
 
-  void on_read(const boost::system::error_code& code, std::size_t size) {
+  void on_read(const boost::system::error_code& code, std::size_t size, transfer_callback done) {
     if constexpr (is_websocket<Stream>) {
       if (!code && !stream_.got_binary()) {
-        complete_read(boost::beast::websocket::error::bad_opcode, 0);
+        complete_read(boost::beast::websocket::error::bad_opcode, 0, done);
         return;
       }
       if (!code && size == 0 && !closed_) {  // an empty frame
-        start_read();
+        start_read(std::move(done));
         return;
       }
     }
     if (!code) acknowledge(size);
-    complete_read(code, size);
-    if (code && shutdown_done_) finish_shutdown({});
+    complete_read(code, size, done);
+    if (!code) return;
+    if (const auto said = goodbye_.lock()) finish_shutdown(*said, {});
   }
 
   void acknowledge([[maybe_unused]] std::size_t size) {
@@ -211,8 +218,9 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
 #endif
   }
 
-  void complete_read(const boost::system::error_code& code, std::size_t size) {
-    auto done = std::move(read_done_);
+  void complete_read(const boost::system::error_code& code, std::size_t size,
+                     transfer_callback& done) {
+    reading_ = false;
     if (code) {
       done(failure(code, "read from "));
     } else {
@@ -220,8 +228,9 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
     }
   }
 
-  void complete_write(const boost::system::error_code& code, std::size_t size) {
-    auto done = std::move(write_done_);
+  void complete_write(const boost::system::error_code& code, std::size_t size,
+                      transfer_callback& done) {
+    writing_ = false;
     if (code) {
       done(failure(code, "write to "));
     } else {
@@ -231,22 +240,23 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
 
   /// Reads and drops until the peer's end of stream: closing a socket with unread data resets the
   /// connection, and the reset may overtake what was written last.
-  void drain() {
-    stream_.async_read_some(
-        boost::asio::buffer(scratch_),
-        [self = this->shared_from_this()](const boost::system::error_code& code, std::size_t) {
-          if (code) {
-            self->finish_shutdown({});
-          } else {
-            self->drain();
-          }
-        });
+  template <class Handler>
+  void drain(Handler handler) {
+    stream_.async_read_some(boost::asio::buffer(scratch_),
+                            [self = this->shared_from_this(), handler = std::move(handler)](
+                                const boost::system::error_code& code, std::size_t) mutable {
+                              if (code) {
+                                handler(code);
+                              } else {
+                                self->drain(std::move(handler));
+                              }
+                            });
   }
 
-  void finish_shutdown(std::error_code code) {
-    if (!shutdown_done_) return;
-    auto done = std::move(shutdown_done_);
-    env_.cancel_timer(shutdown_timer_);
+  void finish_shutdown(goodbye& said, std::error_code code) {
+    if (!said.done) return;
+    auto done = std::move(said.done);
+    env_.cancel_timer(std::exchange(said.timer, 0));
     close();
     if (code) {
       done(millrace::error{code, "shut down the connection to " + settings_.peer});
@@ -282,12 +292,11 @@ class stream_state : public std::enable_shared_from_this<stream_state<Stream>> {
   stream_settings settings_;
   Stream stream_;
   std::span<char> into_;
-  transfer_callback read_done_;
-  transfer_callback write_done_;
-  shutdown_callback shutdown_done_;
+  std::weak_ptr<goodbye> goodbye_;
   std::vector<boost::asio::const_buffer> buffers_;
   std::array<char, 1024> scratch_{};
-  timer_id shutdown_timer_ = 0;
+  bool reading_ = false;
+  bool writing_ = false;
   bool closed_ = false;
 };
 

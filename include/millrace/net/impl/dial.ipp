@@ -35,7 +35,7 @@ inline std::vector<tcp::endpoint> interleave_families(const std::vector<tcp::end
   return ordered;
 }
 
-class dialing_impl final : public dialing, public std::enable_shared_from_this<dialing_impl> {
+class dialing_impl : public std::enable_shared_from_this<dialing_impl> {
  public:
   dialing_impl(environment& env, std::string host, std::uint16_t port, const dial_options& options,
                dial_callback done)
@@ -64,7 +64,7 @@ class dialing_impl final : public dialing, public std::enable_shared_from_this<d
         });
   }
 
-  void cancel() noexcept override {
+  void cancel() noexcept {
     if (finished_) return;
     fail({make_error_code(errc::aborted), step()});
   }
@@ -194,6 +194,18 @@ class dialing_impl final : public dialing, public std::enable_shared_from_this<d
   bool finished_ = false;
 };
 
+/// What the caller holds: it does not own the attempt, whose callback may own the caller.
+class dialing_handle final : public dialing {
+ public:
+  explicit dialing_handle(std::weak_ptr<dialing_impl> attempt) : attempt_(std::move(attempt)) {}
+  void cancel() noexcept override {
+    if (const auto attempt = attempt_.lock()) attempt->cancel();
+  }
+
+ private:
+  std::weak_ptr<dialing_impl> attempt_;
+};
+
 }  // namespace detail
 
 MILLRACE_DECL std::shared_ptr<dialing> dial(environment& env, const std::string& host,
@@ -201,7 +213,7 @@ MILLRACE_DECL std::shared_ptr<dialing> dial(environment& env, const std::string&
                                             dial_callback done) {
   auto started = std::make_shared<detail::dialing_impl>(env, host, port, options, std::move(done));
   started->start();
-  return started;
+  return std::make_shared<detail::dialing_handle>(started);
 }
 
 MILLRACE_DECL std::string to_string(const boost::asio::ip::tcp::endpoint& endpoint) {

@@ -13,8 +13,7 @@ namespace millrace::net {
 
 namespace detail {
 
-class transport_opening_impl final : public transport_opening,
-                                     public std::enable_shared_from_this<transport_opening_impl> {
+class transport_opening_impl : public std::enable_shared_from_this<transport_opening_impl> {
  public:
   transport_opening_impl(environment& env, const url& where, const transport_options& options,
                          open_callback done)
@@ -38,7 +37,7 @@ class transport_opening_impl final : public transport_opening,
                     });
   }
 
-  void cancel() noexcept override {
+  void cancel() noexcept {
     if (finished_) return;
     fail(make_error_code(errc::aborted), "open a connection to " + where_.authority());
   }
@@ -189,6 +188,19 @@ class transport_opening_impl final : public transport_opening,
   bool finished_ = false;
 };
 
+/// What the caller holds: it does not own the opening, whose callback may own the caller.
+class transport_opening_handle final : public transport_opening {
+ public:
+  explicit transport_opening_handle(std::weak_ptr<transport_opening_impl> opening)
+      : opening_(std::move(opening)) {}
+  void cancel() noexcept override {
+    if (const auto opening = opening_.lock()) opening->cancel();
+  }
+
+ private:
+  std::weak_ptr<transport_opening_impl> opening_;
+};
+
 }  // namespace detail
 
 MILLRACE_DECL std::shared_ptr<transport_opening> open_transport(environment& env, const url& where,
@@ -197,7 +209,7 @@ MILLRACE_DECL std::shared_ptr<transport_opening> open_transport(environment& env
   auto opening =
       std::make_shared<detail::transport_opening_impl>(env, where, options, std::move(done));
   opening->start();
-  return opening;
+  return std::make_shared<detail::transport_opening_handle>(opening);
 }
 
 }  // namespace millrace::net
