@@ -89,8 +89,8 @@ struct inferred_fields {
   /// More fields than this are ignored and counted, so that junk names cannot fill the memory.
   static constexpr std::size_t default_max_fields = 256;
 
-  std::vector<std::string> text;     ///< these are text, also when they come as numbers
-  std::vector<std::string> ignored;  ///< these are left out, with everything nested in them
+  std::vector<std::string> text = {};     ///< these are text, also when they come as numbers
+  std::vector<std::string> ignored = {};  ///< these are left out, with everything nested in them
   std::size_t max_fields = default_max_fields;
   /// A decoder looks for new fields in its first so many records only.
   std::uint64_t records = ~std::uint64_t{0};

@@ -226,7 +226,7 @@ struct json_plan {
   std::deque<json_value_plan> values;
   std::unordered_map<const json_type*, json_object_plan*> by_type;
   bool has_dynamic = false;
-  std::string_view view;  // the name of a member that can only be written
+  bool has_view = false;  // a text that can only be written
 
   MILLRACE_DECL json_plan(const json_type& type, const json_options& chosen);
   json_plan(const json_plan&) = delete;

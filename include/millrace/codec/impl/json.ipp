@@ -13,10 +13,9 @@ namespace millrace::detail {
 struct json_decoder_core::state {
   state(const json_type& type, const json_options& options, std::shared_ptr<schema_registry> chosen)
       : plan(type, options), registry(std::move(chosen)), scanner(plan), reader(plan) {
-    if (!plan.view.empty()) {
-      throw topology_error("json: '" + std::string(plan.view) +
-                           "' is a std::string_view, which would outlive the document it was read "
-                           "from; use std::string");
+    if (plan.has_view) {
+      throw topology_error(
+          "json: a std::string_view would outlive the document it was read from; use std::string");
     }
     if (!plan.has_dynamic) {
       registry = nullptr;

@@ -65,6 +65,7 @@ inline json_value_plan json_plan::value(const json_type& type, json_time time) {
       break;
     case json_kind::object: plan.object = object(type); break;
     case json_kind::dynamic: has_dynamic = true; break;
+    case json_kind::text_view: has_view = true; break;
     default: break;
   }
   if (type.element != nullptr) plan.element = &values.emplace_back(value(*type.element, time));
@@ -84,7 +85,6 @@ inline json_object_plan* json_plan::object(const json_type& type) {
     }
     json_field_plan field;
     field.value = value(*member.type, member.time);
-    if (member.type->kind == json_kind::text_view) view = member.name;
     field.offset = blank.offset_of(member);
     field.index = plan.fields.size();
     field.member = &member;

@@ -26,7 +26,7 @@ inline bool json_reading::root(std::string_view text, void* out) {
   const simdjson::padded_string_view padded(text.data(), text.size(), text.size() + json_padding);
   if (const auto e = parser_.iterate(padded).get(document_); e) return broken(e);
   const json_value_plan& plan = plan_.root;
-  const char* where = text.data();
+  const char* where = json_skip_space(text.data(), text.data() + text.size());
   bool ok = false;
   if (plan.kind == json_kind::sequence || plan.kind == json_kind::array) {
     ondemand::array array;
@@ -71,7 +71,7 @@ inline bool json_reading::integer(ondemand::value& v, void* out) {
 
 inline bool json_reading::floating(ondemand::value& v, json_kind kind, void* out) {
   double number = 0;
-  if (v.get_double().get(number) != simdjson::SUCCESS) return not_double(v, "double");
+  if (!real(v, number)) return false;
   if (kind == json_kind::float64) {
     json_put(out, number);
     return true;

@@ -107,7 +107,7 @@ inline bool json_reading::flat_scalar(ondemand::value& v, field_index i, dynamic
   const bool number = t[0] == '-' || json_digit(t[0]) <= 9;
   if (kind == field_kind::number && number) {
     double value = 0;
-    if (v.get_double().get(value) != simdjson::SUCCESS) return not_double(v, "double");
+    if (!real(v, value)) return false;
     out.set_number(i, value);
     return true;
   }

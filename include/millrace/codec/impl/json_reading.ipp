@@ -74,8 +74,21 @@ class json_reading {
     const char* end = document_text_.data() + document_text_.size();
     const char* after = json_skip(from, end, depth_, scratch_);
     if (after == nullptr) return invalid(from);
-    after = json_skip_space(after, end);
-    return after == end || *after == ',' || *after == '}' || *after == ']' || invalid(after);
+    return ends(after) || invalid(after);
+  }
+
+  /// A double. simdjson's own are not used: 3.0 gets numbers with more than 19 digits and a zero
+  /// before the point wrong (0.09199999999999999844568777).
+  bool real(ondemand::value& v, double& out) {
+    const char* after = json_double(place(v), document_text_.data() + document_text_.size(), out);
+    return (after != nullptr && ends(after)) || not_double(v, "double");
+  }
+
+  /// Whether a value may end here.
+  bool ends(const char* p) const {
+    const char* end = document_text_.data() + document_text_.size();
+    p = json_skip_space(p, end);
+    return p >= end || *p == ',' || *p == '}' || *p == ']';
   }
 
   static std::string_view token(ondemand::value& v) {
