@@ -28,6 +28,9 @@
 #include <millrace/connectors/impl/file_device.ipp>
 #include <millrace/connectors/impl/file_sink.ipp>
 #include <millrace/connectors/impl/file_source.ipp>
+#include <millrace/connectors/impl/http_call.ipp>
+#include <millrace/connectors/impl/http_poll.ipp>
+#include <millrace/connectors/impl/http_sink.ipp>
 #include <millrace/connectors/impl/mqtt_options.ipp>
 #include <millrace/connectors/impl/mqtt_sink.ipp>
 #include <millrace/connectors/impl/mqtt_source.ipp>

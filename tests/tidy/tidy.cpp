@@ -346,9 +346,9 @@ void check_tests(project& all) {
 }
 
 // Rule: C++ in the documentation is cut from a file that is compiled. In front of each block stands
-// <!-- from PATH -->; its lines stand in that file one after the other, whatever their indentation.
+// <!-- from: PATH -->; its lines stand in that file one after the other, whatever their indentation.
 void check_snippets(project& all) {
-  static const std::regex from(R"(^<!-- from (\S+) -->$)");
+  static const std::regex from(R"(^<!-- from: (\S+) -->$)");
   const auto bare = [](const std::string& line) {
     const auto begin = line.find_first_not_of(' ');
     return begin == std::string::npos ? std::string{} : line.substr(begin);
@@ -359,7 +359,7 @@ void check_snippets(project& all) {
       if (file.lines[i] != "```cpp") continue;
       std::smatch match;
       if (i == 0 || !std::regex_match(file.lines[i - 1], match, from)) {
-        all.complain(file, i + 1, "C++ without a line <!-- from PATH --> in front of it");
+        all.complain(file, i + 1, "C++ without a line <!-- from: PATH --> in front of it");
         continue;
       }
       std::vector<std::string> snippet;
