@@ -70,9 +70,9 @@ class slice_grid {
 
   /// The windows with slice `i` are `[first_window(i), last_window(i)]`; none if that is empty.
   constexpr index first_window(index i) const noexcept {
-    return -floor_div(per_window_ - 1 - i, per_slide_);
+    return (i - per_window_ + per_slide_) >> shift();
   }
-  constexpr index last_window(index i) const noexcept { return floor_div(i, per_slide_); }
+  constexpr index last_window(index i) const noexcept { return i >> shift(); }
 
   /// The first window that a watermark does not fire. \pre `watermark < max_timestamp`
   constexpr index first_unfired(timestamp watermark) const noexcept {
@@ -88,6 +88,8 @@ class slice_grid {
     const std::int64_t count = t.time_since_epoch().count();
     return count > limit_ ? limit_ : count < -limit_ && limit_ != INT64_MAX ? -limit_ : count;
   }
+  // Slices per slide are 1 or 2; shifts round down, and need no division.
+  constexpr int shift() const noexcept { return static_cast<int>(per_slide_) - 1; }
   constexpr index slice_since(std::int64_t since) const noexcept {
     const std::int64_t slide = floor_div(since, slide_);
     if (remainder_ == 0) return slide;

@@ -184,7 +184,6 @@ class slice_store {
   }
 
   state* locate(slot_index slot, timestamp time, slice_add& what);
-  state* locate_touched(slot_index slot, index i, slice_add& what);
   void open(index slice, states& of) noexcept;
   void update_fired() noexcept;
   std::optional<index> next_window() const noexcept;

@@ -58,27 +58,15 @@ MILLRACE_NOINLINE typename slice_store<Aggregate>::state* slice_store<Aggregate>
   MILLRACE_ASSERT(!busy());
   if (in_open(time)) return &obtain(*open_, slot);
   const index i = grid_.slice_of(time);
+  const index last = grid_.last_window(i);
+  if (MILLRACE_UNLIKELY(grid_.first_window(i) > last)) {
+    what = slice_add::no_window;
+    return nullptr;
+  }
   if (i >= open_from_) {
-    if (grid_.first_window(i) > grid_.last_window(i)) {
-      what = slice_add::no_window;
-      return nullptr;
-    }
     states& slice = table_.obtain(i);
     open(i, slice);
     return &obtain(slice, slot);
-  }
-  return locate_touched(slot, i, what);
-}
-
-// The same for a slice in a window that has fired.
-template <class Aggregate>
-typename slice_store<Aggregate>::state* slice_store<Aggregate>::locate_touched(slot_index slot,
-                                                                              index i,
-                                                                              slice_add& what) {
-  const index last = grid_.last_window(i);
-  if (grid_.first_window(i) > last) {
-    what = slice_add::no_window;
-    return nullptr;
   }
   if (last < live_) {
     what = slice_add::late;
@@ -86,9 +74,8 @@ typename slice_store<Aggregate>::state* slice_store<Aggregate>::locate_touched(s
   }
   // Of the fired windows with this slice, the last one lives longest.
   if (std::min(last, next_ - 1) >= live_) what = slice_add::refire;
-  states& slice = table_.obtain(i);
   if (folds_.covers(i)) folds_.mark(slot, i);
-  return &obtain(slice, slot);
+  return &obtain(table_.obtain(i), slot);
 }
 
 template <class Aggregate>
