@@ -139,6 +139,8 @@ class http_client::implementation final : public detail::http_connection_owner,
 
   MILLRACE_DECL void arm(std::chrono::nanoseconds when);
   MILLRACE_DECL void tick();
+  MILLRACE_DECL void rest();
+  MILLRACE_DECL void closed_one(host& h);
   MILLRACE_DECL void expire(exchange& e);
 
   std::deque<exchange> exchanges_;

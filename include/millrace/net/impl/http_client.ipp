@@ -160,6 +160,7 @@ MILLRACE_DECL void http_client::implementation::finish(exchange& e,
                                                        result<http_response> outcome) {
   callback done = free_slot(e);
   --statistics_.in_flight;
+  rest();
   ++(outcome ? statistics_.responses : statistics_.failures);
   done(std::move(outcome));
 }
@@ -178,6 +179,7 @@ MILLRACE_DECL void http_client::implementation::deliver_late() {
     if (closed_) return;
     --statistics_.in_flight;
     ++statistics_.failures;
+    rest();
     done(std::move(reason));
   }
 }
@@ -221,10 +223,7 @@ MILLRACE_DECL void http_client::implementation::shut_down() noexcept {
 
 MILLRACE_DECL http_client_statistics http_client::implementation::statistics() const {
   auto all = statistics_;
-  for (const auto& [key, h] : hosts_) {
-    all.open += h->open;
-    all.idle += h->idle.size();
-  }
+  for (const auto& [key, h] : hosts_) all.idle += h->idle.size();
   return all;
 }
 
@@ -272,7 +271,7 @@ MILLRACE_DECL void http_client::implementation::failed(connection& c,
     e.resent = true;
     ++statistics_.retries;
     c.close();
-    --e.host->open;
+    closed_one(*e.host);
     open_for(e);
     return;
   }
@@ -318,6 +317,19 @@ MILLRACE_DECL void http_client::implementation::arm(std::chrono::nanoseconds whe
                            [this] { tick(); });
 }
 
+/// With nothing to watch there is no timer, so that an idle client keeps no event loop busy.
+MILLRACE_DECL void http_client::implementation::rest() {
+  if (statistics_.in_flight == 0 && statistics_.open == 0 && timer_ != 0) {
+    env_.cancel_timer(std::exchange(timer_, 0));
+  }
+}
+
+MILLRACE_DECL void http_client::implementation::closed_one(host& h) {
+  --h.open;
+  --statistics_.open;
+  rest();
+}
+
 MILLRACE_DECL void http_client::implementation::tick() {
   const auto self = shared_from_this();
   timer_ = 0;
@@ -342,7 +354,7 @@ MILLRACE_DECL void http_client::implementation::tick() {
     while (!idle.empty() && idle.front()->idle_since + options_.idle_timeout <= now) {
       idle.front()->close();
       idle.erase(idle.begin());
-      --h->open;
+      closed_one(*h);
     }
     if (!idle.empty()) next = std::min(next, idle.front()->idle_since + options_.idle_timeout);
   }

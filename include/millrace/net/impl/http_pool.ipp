@@ -206,7 +206,10 @@ MILLRACE_DECL void http_client::implementation::forget_hosts(bool idle_ones) {
     host& h = *entry.second;
     if (!h.waiting.empty() || h.open > h.idle.size()) return false;
     if (!h.idle.empty() && !idle_ones) return false;
-    for (const auto& c : h.idle) c->close();
+    for (const auto& c : h.idle) {
+      c->close();
+      closed_one(h);
+    }
     return true;
   });
 }
@@ -266,7 +269,7 @@ MILLRACE_DECL void http_client::implementation::start(exchange& e) {
       return;
     }
     c->close();
-    --h.open;
+    closed_one(h);
   }
   if (h.open < options_.connections_per_host) {
     open_for(e);
@@ -286,6 +289,7 @@ MILLRACE_DECL void http_client::implementation::start(exchange& e) {
 MILLRACE_DECL void http_client::implementation::open_for(exchange& e) {
   host& h = *e.host;
   ++h.open;
+  ++statistics_.open;
   ++statistics_.connections;
   e.stage = detail::http_stage::opening;
   e.opening_until = env_.monotonic() + options_.connect_timeout;
@@ -316,7 +320,7 @@ MILLRACE_DECL void http_client::implementation::give_back(boost::intrusive_ptr<c
     h.idle.push_back(std::move(c));
   } else {
     c->close();
-    --h.open;
+    closed_one(h);
   }
   serve_waiting(h);
 }

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/connectors/http/call.hpp>
+
+namespace millrace::http::detail {
+
+MILLRACE_DECL caller::caller(const call_options& options) : options_(options) {
+  if (auto checked = net::validate(options_.client); !checked) {
+    throw topology_error("http call: client: " + checked.error().to_string());
+  }
+  if (options_.timeout.count() <= 0) throw topology_error("http call: timeout must be above 0");
+}
+
+MILLRACE_DECL caller::caller(const caller& other) : options_(other.options_) {}
+MILLRACE_DECL caller::caller(caller&& other) noexcept = default;
+MILLRACE_DECL caller& caller::operator=(const caller& other) {
+  options_ = other.options_;
+  client_.reset();
+  return *this;
+}
+MILLRACE_DECL caller& caller::operator=(caller&& other) noexcept = default;
+MILLRACE_DECL caller::~caller() = default;
+
+MILLRACE_DECL net::http_request_id caller::send(environment& env, net::http_request request,
+                                                net::callback<void(outcome)> done) {
+  if (client_ == nullptr) {
+    auto adapted = options_.client;
+    adapted.timeout = options_.timeout;
+    client_ = std::make_unique<net::http_client>(env, std::move(adapted));
+  }
+  if (request.url.empty()) request.url = options_.url;
+  if (!request.body.empty() && !options_.content_type.empty() &&
+      !request.headers.contains("Content-Type")) {
+    request.headers.add("Content-Type", options_.content_type);
+  }
+  return client_->send(std::move(request), [done = std::move(done)](outcome response) mutable {
+    if (response && !response->ok()) {
+      done(net::status_error(*response));
+    } else {
+      done(std::move(response));
+    }
+  });
+}
+
+MILLRACE_DECL void caller::cancel(net::http_request_id id) {
+  if (client_ != nullptr) client_->cancel(id);
+}
+
+}  // namespace millrace::http::detail
