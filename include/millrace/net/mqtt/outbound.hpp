@@ -59,6 +59,10 @@ class outbound_messages {
   /// Packet identifiers above this one are free for SUBSCRIBE and UNSUBSCRIBE.
   static constexpr std::uint16_t highest_packet_id = 60'000;
 
+  /// Messages of QoS 2 in flight in 3.1.1, where a server cannot say how many it takes: mosquitto
+  /// acknowledges, and then drops, what goes beyond 20 (its default).
+  static constexpr std::size_t v3_exactly_once_window = 20;
+
   /// Keeps a message until its outcome, at the end of the queue. O(size of the message).
   MILLRACE_DECL void push(const publish_request& request);
 
@@ -69,7 +73,7 @@ class outbound_messages {
   MILLRACE_DECL bool acknowledged(const acknowledge_packet& p, std::string& out);
 
   /// A connection is up. `session_present` says whether the server knows what was in flight; if
-  /// not, everything that it had not yet taken over with PUBREC is published anew.
+  /// not, all of it is published anew: better twice than never.
   MILLRACE_DECL void connected(const server_limits& limits, bool session_present);
   void connection_lost() noexcept { connected_ = false; }
 
@@ -104,6 +108,7 @@ class outbound_messages {
   };
   static constexpr std::uint32_t none = 0xffff'ffff;
 
+  MILLRACE_DECL bool take_place(std::uint32_t index);
   MILLRACE_DECL bool send(std::uint32_t index, std::string& out);
   MILLRACE_DECL bool write_publish(const message_slot& m, std::string& out);
   MILLRACE_DECL reason_code refuse(const message_slot& m) const noexcept;
@@ -128,7 +133,8 @@ class outbound_messages {
   std::uint32_t cursor_ = none;  // the first message not yet written on this connection
   std::size_t size_ = 0;
   std::size_t waiting_ = 0;
-  std::size_t quota_ = 0;  // of the server's receive maximum
+  std::size_t exactly_once_ = 0;  // messages of QoS 2 in flight
+  std::size_t quota_ = 0;         // of the server's receive maximum
   bool connected_ = false;
   server_limits limits_{};
   std::unordered_map<std::string, std::uint16_t, text_hash, std::equal_to<>> aliases_;

@@ -36,7 +36,8 @@ struct session_options {
   std::chrono::seconds keep_alive{60};        ///< 0: no PINGREQ
   std::chrono::seconds response_timeout{20};  ///< for CONNACK, PINGRESP and SUBACK
   acknowledge_mode acknowledge = acknowledge_mode::on_receive;
-  /// Messages of QoS 1 and 2 that the server may have in flight to us (version 5).
+  /// Messages of QoS 1 and 2 that the server may have in flight to us (version 5). One that sends
+  /// more is disconnected, unless it resumes a session.
   std::uint16_t receive_maximum = 1024;
   /// The largest packet that is accepted, in bytes; protects our memory in both versions.
   std::uint32_t maximum_packet_size = default_maximum_packet_size;

@@ -53,6 +53,24 @@ MILLRACE_DECL void outbound_messages::pump(std::string& out) {
   }
 }
 
+/// A place in the window, and a packet identifier unless the message has one. False if full.
+MILLRACE_DECL bool outbound_messages::take_place(std::uint32_t index) {
+  message_slot& m = slots_[index];
+  if (quota_ == 0) return false;
+  if (m.packet_id == 0) {
+    const bool many =
+        m.qos == 2 && limits_.version == version::v3_1_1 && exactly_once_ >= v3_exactly_once_window;
+    if (free_id_count_ == 0 || many) return false;
+    m.packet_id = free_ids_[free_id_at_];
+    free_id_at_ = (free_id_at_ + 1) % free_ids_.size();
+    --free_id_count_;
+    slot_of_id_[m.packet_id] = index;
+    exactly_once_ += m.qos == 2 ? 1 : 0;
+  }
+  --quota_;
+  return true;
+}
+
 /// Writes one message for this connection. False if it must wait for a place in the window.
 MILLRACE_DECL bool outbound_messages::send(std::uint32_t index, std::string& out) {
   message_slot& m = slots_[index];
@@ -64,16 +82,7 @@ MILLRACE_DECL bool outbound_messages::send(std::uint32_t index, std::string& out
     finish(index, code, "not sent");
     return true;
   }
-  if (m.qos != 0) {
-    if (quota_ == 0 || (m.packet_id == 0 && free_id_count_ == 0)) return false;
-    if (m.packet_id == 0) {
-      m.packet_id = free_ids_[free_id_at_];
-      free_id_at_ = (free_id_at_ + 1) % free_ids_.size();
-      --free_id_count_;
-      slot_of_id_[m.packet_id] = index;
-    }
-    --quota_;
-  }
+  if (m.qos != 0 && !take_place(index)) return false;
   const bool written = write_publish(m, out);
   if (m.at == stage::waiting) {
     m.at = stage::published;
@@ -168,6 +177,7 @@ MILLRACE_DECL void outbound_messages::finish(std::uint32_t index, reason_code co
     slot_of_id_[m.packet_id] = none;
     free_ids_[(free_id_at_ + free_id_count_) % free_ids_.size()] = m.packet_id;
     ++free_id_count_;
+    exactly_once_ -= m.qos == 2 ? 1 : 0;
   }
   unlink(index);
   free_slots_.push_back(index);
@@ -186,18 +196,16 @@ MILLRACE_DECL void outbound_messages::connected(const server_limits& limits, boo
   quota_ = limits.receive_maximum;
   connected_ = true;
   aliases_.clear();
-  for (std::uint32_t index = first_; index != none;) {
+  for (std::uint32_t index = first_; index != none; index = slots_[index].next) {
     message_slot& m = slots_[index];
-    const std::uint32_t next = m.next;
     m.duplicate = m.duplicate && session_present;
-    if (m.at == stage::released) {
-      // A server counts what it has not released yet, although 4.9 does not ask us to.
-      quota_ -= quota_ > 0 ? 1 : 0;
-      if (!session_present) finish(index, reason_code::success, {});
+    if (m.at != stage::released) continue;
+    if (session_present) {
+      quota_ -= quota_ > 0 ? 1 : 0;  // a server counts them, although 4.9 does not ask us to
+    } else {
+      m.at = stage::published;
     }
-    index = next;
   }
-  if (!session_present) quota_ = limits.receive_maximum;
   cursor_ = first_;
 }
 

@@ -184,7 +184,12 @@ MILLRACE_DECL bool session::on_connack(const connack_packet& p) {
   ping_since_.reset();
   session_present_ = p.session_present;
   take_limits(p.properties);
-  if (!session_present_) inbound_.session_lost();
+  if (!session_present_) {
+    inbound_.session_lost();
+  } else {
+    // Mosquitto sends all that it had stored at once when a session comes back.
+    inbound_.set_receive_maximum(65'535);
+  }
   outbound_.connected(limits_, session_present_);
   outbound_.pump(output_);
   add_event(event_kind::connected, p.code, {});

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/connectors/mqtt/receive_blocks.hpp>
+#include <millrace/connectors/mqtt/source.hpp>
+#include <millrace/net/mqtt/text.hpp>
+
+#include <algorithm>
+#include <span>
+#include <string_view>
+
+namespace millrace::mqtt {
+
+namespace detail {
+
+inline std::vector<std::string> filters_of(const source_options& options) {
+  std::vector<std::string> all = options.topics;
+  if (!options.topic.empty()) all.insert(all.begin(), options.topic);
+  return all;
+}
+
+inline link_options source_link_options(const source_options& options, const std::string& part) {
+  link_options link = make_link_options(options.connection, options.url, part);
+  const auto& c = options.connection;
+  link.session.clean_start = c.clean_start.value_or(c.session_expiry.count() == 0);
+  link.session.acknowledge = options.acknowledge;
+  link.session.receive_maximum = options.receive_maximum;
+  const auto filters = filters_of(options);
+  if (filters.empty()) wrong_option(part, "no topic: set the option topic or topics");
+  for (const auto& filter : filters) {
+    if (!is_valid_topic_filter(filter)) {
+      wrong_option(part, "'" + filter +
+                             "' is no topic filter: + and # stand alone in their level, # comes "
+                             "last, a shared subscription is $share/group/filter");
+    }
+  }
+  if (options.qos > 2) wrong_option(part, "qos must be 0, 1 or 2");
+  if (options.receive_maximum == 0) wrong_option(part, "receive_maximum must be at least 1");
+  if (options.receive_buffer < 4096) wrong_option(part, "receive_buffer must be at least 4096");
+  return link;
+}
+
+/// References to the current block, taken in one go; what was not handed out is given back.
+class reference_credit {
+ public:
+  reference_credit(const shared_buffer& block, std::size_t n) : block_(block), left_(n) {
+    block_.add_references(n);
+  }
+  reference_credit(const reference_credit&) = delete;
+  reference_credit& operator=(const reference_credit&) = delete;
+  ~reference_credit() {
+    if (left_ != 0) block_.drop_references(left_);
+  }
+  shared_buffer adopt() noexcept {
+    --left_;
+    return block_.adopt();
+  }
+
+ private:
+  const shared_buffer& block_;
+  std::size_t left_;
+};
+
+/// The connection of a source. Lives until its last transfer is over.
+class source_link final : public connection {
+ public:
+  source_link(source_context& context, const source_options& options, link_options link)
+      : connection(context.env(), context.metrics(), context.name(), std::move(link)),
+        context_(&context),
+        options_(options),
+        filters_(filters_of(options)),
+        blocks_(options.receive_buffer),
+        received_(context.metrics().counter("received")),
+        bytes_(context.metrics().counter("bytes")),
+        redelivered_(context.metrics().counter("redelivered")),
+        skipped_(context.metrics().counter("retained_skipped")),
+        copied_(context.metrics().counter("copied")),
+        unacknowledged_(context.metrics().gauge("unacknowledged")) {}
+
+  void begin() {
+    if (options_.acknowledge == acknowledge_mode::manual && options_.qos > 0) {
+      std::weak_ptr<connection> weak = weak_from_this();
+      box_ = std::make_shared<acknowledgement_box>(env(), [weak] {
+        const auto self = weak.lock();
+        if (self) static_cast<source_link&>(*self).send_acknowledgements();
+      });
+    }
+    start();
+  }
+
+  poll_status poll(source_output<message>& out);
+
+  void stop() {
+    stopping_ = true;
+    if (options_.acknowledge == acknowledge_mode::on_receive) close(farewell());
+  }
+
+  void detach() noexcept {
+    if (box_) {
+      send_acknowledgements();
+      box_->close();
+    }
+    abandon(farewell());
+    context_ = nullptr;
+  }
+
+ private:
+  std::span<char> receive_space() override {
+    return stopping_ ? std::span<char>{} : blocks_.space(needed_);
+  }
+  bool behind() const noexcept override { return stopping_ || message_ready_; }
+  void on_received(std::size_t n) override;
+  void on_up() override;
+  void on_down() override {
+    blocks_.forget_unread();
+    needed_ = 0;
+    message_ready_ = false;
+  }
+  void on_closed() override {
+    closed_ = true;
+    if (context_ != nullptr) context_->wake();
+  }
+  void on_failed(error reason) override {
+    if (context_ != nullptr) context_->fail(std::move(reason));
+  }
+
+  session::goodbye farewell() const noexcept {
+    return session().options().session_expiry.count() > 0 ? session::goodbye::keep_session
+                                                          : session::goodbye::end_session;
+  }
+
+  void send_acknowledgements() {
+    if (abandoned()) return;
+    box_->take(acknowledged_);
+    for (const delivery_id id : acknowledged_) session().acknowledge(id);
+    unacknowledged_.set(static_cast<std::int64_t>(session().unacknowledged()));
+    flush();
+  }
+
+  bool wanted(const publish_packet& p) const noexcept {
+    return options_.retained == retained_policy::take ||
+           p.retain == (options_.retained == retained_policy::only);
+  }
+
+  message make_message(const publish_packet& p, delivery_id id, reference_credit& credit) {
+    const bool copy = MILLRACE_UNLIKELY(blocks_.exhausted() || p.topic_alias != 0);
+    if (copy) return copy_message(p, id);
+    return {{credit.adopt(), p.topic, p.payload, received_at_},
+            p.properties,
+            id,
+            id == 0 ? nullptr : box_,
+            p.packet_id,
+            p.qos,
+            p.retain,
+            p.duplicate};
+  }
+
+  MILLRACE_NOINLINE message copy_message(const publish_packet& p, delivery_id id);
+
+  source_context* context_;
+  source_options options_;
+  std::vector<std::string> filters_;
+  receive_blocks blocks_;
+  std::size_t needed_ = 0;
+  timestamp received_at_{};
+  bool message_ready_ = false;
+  bool stopping_ = false;
+  bool closed_ = false;
+  bool subscribed_ = false;
+  std::shared_ptr<acknowledgement_box> box_;
+  std::vector<delivery_id> acknowledged_;
+  counter& received_;
+  counter& bytes_;
+  counter& redelivered_;
+  counter& skipped_;
+  counter& copied_;
+  gauge& unacknowledged_;
+};
+
+/// For messages whose topic lies elsewhere, and when records hold on to too many blocks.
+MILLRACE_DECL message source_link::copy_message(const publish_packet& p, delivery_id id) {
+  const std::string_view properties = p.properties.bytes();
+  message m;
+  m.owner = shared_buffer::allocate(p.topic.size() + properties.size() + p.payload.size());
+  char* at = m.owner.data();
+  const auto append = [&at](std::string_view text) {
+    text.copy(at, text.size());
+    at += text.size();
+    return std::string_view{at - text.size(), text.size()};
+  };
+  m.topic = append(p.topic);
+  m.properties = property_view{append(properties)};
+  m.payload = append(p.payload);
+  m.received = received_at_;
+  m.delivery = id;
+  if (id != 0) m.box = box_;
+  m.packet_id = p.packet_id;
+  m.qos = p.qos;
+  m.retain = p.retain;
+  m.duplicate = p.duplicate;
+  copied_.add();
+  return m;
+}
+
+MILLRACE_DECL poll_status source_link::poll(source_output<message>& out) {
+  if (stopping_ && (closed_ || options_.acknowledge == acknowledge_mode::manual)) {
+    return poll_status::end;
+  }
+  if (!up() || stopping_) return poll_status::wait;
+  std::size_t room = out.room();
+  if (room == 0) return poll_status::more;
+  const std::size_t before = room;
+  std::uint64_t again = 0;
+  receive_result result;
+  {
+    reference_credit credit(blocks_.block(), room);
+    result = session().receive(blocks_.unread(), [&](const publish_packet& p, delivery_id id) {
+      if (MILLRACE_UNLIKELY(!wanted(p))) {
+        if (id != 0) session().acknowledge(id);
+        skipped_.add();
+        return true;
+      }
+      again += p.duplicate ? 1 : 0;
+      out.emit(make_message(p, id, credit), received_at_);
+      return --room > 0;
+    });
+  }
+  received_.add(before - room);
+  bytes_.add(result.consumed);
+  redelivered_.add(again);
+  unacknowledged_.set(static_cast<std::int64_t>(session().unacknowledged()));
+  blocks_.consume(result.consumed);
+  if (!handled(result)) return poll_status::wait;
+  flush();
+  if (result.stopped) return poll_status::more;
+  needed_ = result.needed;
+  message_ready_ = false;
+  constexpr std::size_t unsent_bound = 1u << 20;  // a server that takes no acknowledgements
+  if (session().output().size() < unsent_bound) read();
+  return poll_status::wait;
+}
+
+/// Handles what comes before the first message at once, so that CONNACK and PINGRESP do not wait
+/// for a pipeline that is busy.
+MILLRACE_DECL void source_link::on_received(std::size_t n) {
+  blocks_.received(n);
+  received_at_ = env().now();
+  while (true) {
+    frame f;
+    const std::string_view unread = blocks_.unread();
+    const auto status = read_frame(unread, session().options().maximum_packet_size, f);
+    if (status == frame_status::incomplete) {
+      needed_ = f.size;
+      flush();
+      return read();
+    }
+    if (status == frame_status::complete && f.type() == packet_type::publish && up()) break;
+    const auto result = session().receive(unread.substr(0, f.size),
+                                          [](const publish_packet&, delivery_id) { return true; });
+    blocks_.consume(result.consumed);
+    if (!handled(result)) return;
+  }
+  flush();
+  message_ready_ = true;
+  context_->wake();
+}
+
+MILLRACE_DECL void source_link::on_up() {
+  const auto& limits = session().limits();
+  std::vector<subscription> wanted;
+  for (const auto& filter : filters_) {
+    if (!limits.wildcards_available && filter.find_first_of("+#") != std::string::npos) {
+      return fail(
+          {errc::not_supported, address() + " does not support wildcards: '" + filter + "'"});
+    }
+    if (!limits.shared_available && !split_shared(filter).group.empty()) {
+      return fail({errc::not_supported,
+                   address() + " does not support shared subscriptions: '" + filter + "'"});
+    }
+    auto& s = wanted.emplace_back();
+    s.filter = filter;
+    s.qos = options_.qos;
+    s.retained = options_.retained == retained_policy::drop ? retain_handling::do_not_send
+                 : session().session_present()              ? retain_handling::send_if_new
+                                                            : retain_handling::send;
+  }
+  if (!session().session_present() || !subscribed_) session().subscribe(wanted, env().monotonic());
+  subscribed_ = true;
+}
+
+}  // namespace detail
+
+MILLRACE_DECL void source::validate(const std::string& part) const {
+  static_cast<void>(detail::source_link_options(options_, part));
+}
+
+MILLRACE_DECL message_reader::message_reader(source_context& context,
+                                             const source_options& options) {
+  auto link = detail::source_link_options(options, context.name());
+  const auto lifetime =
+      link.session.clean_start ? detail::id_lifetime::process : detail::id_lifetime::installation;
+  detail::set_client_id(link, lifetime, context.pipeline_name(), context.name(), context.env());
+  link_ = std::make_shared<detail::source_link>(context, options, std::move(link));
+  link_->begin();
+}
+
+MILLRACE_DECL message_reader::~message_reader() { link_->detach(); }
+
+MILLRACE_DECL poll_status message_reader::poll(source_output<message>& out) {
+  return link_->poll(out);
+}
+
+MILLRACE_DECL void message_reader::stop() { link_->stop(); }
+
+}  // namespace millrace::mqtt

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// A source of messages from an MQTT server. The description may be copied to any thread; the
+/// reader belongs to one worker.
+#pragma once
+
+#include <millrace/connectors/mqtt/message.hpp>
+#include <millrace/connectors/mqtt/options.hpp>
+#include <millrace/operators/source.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace millrace::mqtt {
+
+/// What to do with messages that the server had stored before we subscribed.
+enum class retained_policy : std::uint8_t {
+  take,  ///< they are records like others, with `retain` set
+  drop,  ///< only what is published from now on
+  only,  ///< nothing but the stored ones
+};
+
+struct source_options {
+  std::string url = "mqtt://localhost";  ///< mqtt, mqtts, ws or wss
+  std::string topic{};                   ///< a filter: + and # and $share/group/... are allowed
+  std::vector<std::string> topics{};     ///< more of them
+  std::uint8_t qos = 0;                  ///< the most to ask for
+  acknowledge_mode acknowledge = acknowledge_mode::on_receive;
+  retained_policy retained = retained_policy::take;
+  /// Messages of QoS 1 and 2 without acknowledgement, at most (version 5): in mode `manual`, how
+  /// far the application may lag behind.
+  std::uint16_t receive_maximum = 1024;
+  /// One block of received bytes; 8 of them are kept. While records hold on to all of them, new
+  /// messages are copied one by one.
+  std::size_t receive_buffer = 128 * 1024;
+  connection_options connection{};
+};
+
+namespace detail {
+class source_link;
+}
+
+/// What a worker polls. Messages are decoded out of the receive buffer during `poll`; when `poll`
+/// is not called, nothing is read, and the server feels it.
+class message_reader {
+ public:
+  /// \throws topology_error for options that cannot work
+  MILLRACE_DECL message_reader(source_context& context, const source_options& options);
+  message_reader(const message_reader&) = delete;
+  message_reader& operator=(const message_reader&) = delete;
+  MILLRACE_DECL ~message_reader();
+
+  MILLRACE_DECL poll_status poll(source_output<message>& out);
+
+  /// Reads no more. With `on_receive` it says goodbye to the server and ends; with `manual` it ends
+  /// at once, but acknowledgements are still sent as long as the reader lives.
+  MILLRACE_DECL void stop();
+
+ private:
+  std::shared_ptr<detail::source_link> link_;
+};
+
+/// Messages from an MQTT server, over TCP, TLS or WebSocket, at QoS 0, 1 or 2; the connection is
+/// kept up. A refused subscription, wrong credentials or a session taken over by another client
+/// fail the pipeline, in words. Metrics: received, bytes, redelivered, retained_skipped, copied,
+/// unacknowledged, connects, connection_failures, connected.
+///
+/// Delivery: with `on_receive`, what was handed over is acknowledged, and lost if the process dies
+/// before it is processed. With `manual`, QoS 1 or 2 and `session_expiry` above 0, the server sends
+/// again what `message::acknowledge` was not called for.
+///
+///     mqtt::source{{.url = "mqtt://localhost", .topic = "bikes/+/status", .qos = 1}}
+class source {
+ public:
+  using value_type = message;
+
+  explicit source(source_options options) : options_(std::move(options)) {}
+
+  /// \throws topology_error for options that cannot work; `part` is named in it.
+  MILLRACE_DECL void validate(const std::string& part = "mqtt source") const;
+
+  message_reader open(source_context& context) const { return {context, options_}; }
+
+  const source_options& options() const noexcept { return options_; }
+
+ private:
+  source_options options_;
+};
+
+}  // namespace millrace::mqtt
+
+#if defined(MILLRACE_HEADER_ONLY)
+#include <millrace/connectors/impl/mqtt_source.ipp>
+#endif
