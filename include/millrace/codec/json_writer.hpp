@@ -21,8 +21,8 @@ namespace millrace {
 /// section 3.9, recommends), so that the output is always valid. O(n).
 MILLRACE_DECL void append_json_string(std::string& out, std::string_view text);
 
-/// Appends the shortest decimal that reads back as `value`; NaN and the infinities, which JSON does
-/// not have, become null.
+/// Appends the shortest decimal that reads back as `value`, from 1e18 on with an exponent; NaN and
+/// the infinities, which JSON does not have, become null.
 MILLRACE_DECL void append_json_number(std::string& out, double value);
 MILLRACE_DECL void append_json_number(std::string& out, float value);
 MILLRACE_DECL void append_json_number(std::string& out, std::int64_t value);

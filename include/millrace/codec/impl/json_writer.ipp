@@ -41,6 +41,21 @@ void append_json_chars(std::string& out, N value) {
   out.append(text, static_cast<std::size_t>(end - text));
 }
 
+template <class N>
+void append_json_floating(std::string& out, N value) {
+  if (!std::isfinite(value)) {
+    out.append("null");
+  } else if (std::fabs(value) < static_cast<N>(1e18)) {
+    append_json_chars(out, value);
+  } else {
+    // With all their digits they would look like integers that many a reader cannot hold.
+    char text[32];
+    const auto end =
+        std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
+    out.append(text, static_cast<std::size_t>(end - text));
+  }
+}
+
 }  // namespace detail
 
 MILLRACE_DECL void append_json_string(std::string& out, std::string_view text) {
@@ -70,19 +85,11 @@ MILLRACE_DECL void append_json_string(std::string& out, std::string_view text) {
 }
 
 MILLRACE_DECL void append_json_number(std::string& out, double value) {
-  if (!std::isfinite(value)) {
-    out.append("null");
-  } else {
-    detail::append_json_chars(out, value);
-  }
+  detail::append_json_floating(out, value);
 }
 
 MILLRACE_DECL void append_json_number(std::string& out, float value) {
-  if (!std::isfinite(value)) {
-    out.append("null");
-  } else {
-    detail::append_json_chars(out, value);
-  }
+  detail::append_json_floating(out, value);
 }
 
 MILLRACE_DECL void append_json_number(std::string& out, std::int64_t value) {
