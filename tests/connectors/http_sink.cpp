@@ -65,7 +65,8 @@ TEST_CASE("every record is a request, and end waits for the last answer") {
         .status = r.headers.value("content-type") == "application/json" ? 200U : 400U,
         .delay = 2ms};
   });
-  auto writer = http::sink({.url = f.server.url("/in"), .in_flight = 4}, plain_text).open(f.context);
+  auto writer =
+      http::sink({.url = f.server.url("/in"), .in_flight = 4}, plain_text).open(f.context);
   for (int i = 0; i < 20; ++i) writer.write("r" + std::to_string(10 + i), at);
   writer.end();
   CHECK(f.context.times_done == 0);
@@ -232,8 +233,9 @@ TEST_CASE("a writer that is destroyed with work in hand leaves nothing behind") 
   f.server.route("", "/busy", {.status = 503});
   {
     auto stalled = http::sink({.url = f.server.url("/")}, plain_text).open(f.context);
-    auto retrying = http::sink({.url = f.server.url("/busy"), .retry = {.initial = 10s}}, plain_text)
-                        .open(f.context);
+    auto retrying =
+        http::sink({.url = f.server.url("/busy"), .retry = {.initial = 10s}}, plain_text)
+            .open(f.context);
     for (int i = 0; i < 40; ++i) {
       stalled.write(std::string("x"), at);
       retrying.write(std::string("x"), at);

@@ -366,7 +366,8 @@ TEST_CASE("redirects are followed only when allowed, and without secrets to stra
 
 TEST_CASE("retries by policy succeed in the end, and Retry-After is heard") {
   fixture f({.timeout = 5s,
-             .retry = {.attempts = 4, .backoff = {.shortest = 1ms, .initial = 2ms, .longest = 5ms}}});
+             .retry = {.attempts = 4,
+                       .backoff = {.shortest = 1ms, .initial = 2ms, .longest = 5ms}}});
   std::atomic<int> calls{0};
   f.server.route("", "/", [&](const served_request& r) -> served_response {
     const int call = ++calls;

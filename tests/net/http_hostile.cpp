@@ -313,10 +313,9 @@ TEST_CASE("random corruption of a response is an answer or an error, never anyth
   caller from({.timeout = 2s, .max_body = 100'000});
   for (int i = 0; i < 400; ++i) {
     const auto packed = net::gzip_compress(std::string(300, 'z'));
-    auto bytes = random() % 3 == 0   ? good
-                 : random() % 2 == 0 ? chunked
-                                     : "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: " +
-                                           std::to_string(packed.size()) + "\r\n\r\n" + packed;
+    const auto gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: " +
+                      std::to_string(packed.size()) + "\r\n\r\n" + packed;
+    auto bytes = random() % 3 == 0 ? good : random() % 2 == 0 ? chunked : gzip;
     for (auto n = 1 + random() % 4; n > 0; --n) {
       const auto at = random() % bytes.size();
       switch (random() % 3) {

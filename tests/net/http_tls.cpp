@@ -71,7 +71,8 @@ TEST_CASE("a client can show a certificate of its own") {
 }
 
 TEST_CASE("a server that does not speak TLS is refused, a missing file named") {
-  testing::raw_peer peer([](testing::raw_peer::connection& c) { c.send("HTTP/1.1 400 Bad\r\n\r\n"); });
+  testing::raw_peer peer(
+      [](testing::raw_peer::connection& c) { c.send("HTTP/1.1 400 Bad\r\n\r\n"); });
   const auto url = "https://127.0.0.1:" + std::to_string(peer.port()) + "/";
   CHECK(fetch({}, {.url = url}).error().code == errc::connection_refused);
   const auto no_file = fetch({.ca_file = "/nonexistent/ca.pem"}, {.url = url});
@@ -91,8 +92,9 @@ TEST_CASE("connections over TLS are kept, replaced, and carry large bodies both 
   net::http_client client(env, {.tls = {.ca_file = authority.ca_file()}});
   const auto echo = [&](const std::string& query, const std::string& body) {
     std::optional<result<http_response>> outcome;
-    client.send({.method = net::http_method::put, .url = server.url("/echo?" + query), .body = body},
-                [&](result<http_response> r) { outcome = std::move(r); });
+    net::http_request request{
+        .method = net::http_method::put, .url = server.url("/echo?" + query), .body = body};
+    client.send(std::move(request), [&](result<http_response> r) { outcome = std::move(r); });
     REQUIRE(env.run_until([&] { return outcome.has_value(); }));
     if (!*outcome) INFO(outcome->error().to_string());
     return *outcome && (*outcome)->body == body;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
 /// gzip and deflate content codings (RFC 1950, 1951, 1952) for bodies that arrive in pieces and
-/// whose decompressed size is bounded. Light: the codec itself stays in the `.ipp`. Not thread safe.
+/// whose decompressed size is bounded. Light: the codec stays in the `.ipp`. Not thread safe.
 #pragma once
 
 #include <millrace/base/config.hpp>

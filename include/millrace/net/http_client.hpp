@@ -67,8 +67,8 @@ struct http_client_statistics {
 /// A callback is called exactly once and never from inside `send` or `cancel`; it may send, cancel
 /// and destroy the client. Errors: `timeout`; `unavailable` (no connection: DNS, TCP);
 /// `connection_refused` (the TLS handshake, e.g. the certificate); `connection_closed`;
-/// `protocol_error`; `too_large` (header or body); `malformed` (URL, header field, compressed body);
-/// `overloaded` (bounds of the pool); `aborted` (cancelled).
+/// `protocol_error`; `too_large` (header or body); `malformed` (URL, header field, compressed
+/// body); `overloaded` (bounds of the pool); `aborted` (cancelled).
 ///
 /// A request that fails on a connection kept from before, without a byte of response, is sent once
 /// more on a fresh one if its method is idempotent or none of it was sent: the server had closed.

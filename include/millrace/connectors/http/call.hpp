@@ -112,7 +112,8 @@ class call_function {
                         millrace::detail::appending_format<Request, T> ||
                         millrace::detail::plain_format<Request, T>,
                     "http::call(options, request, response): request must be a codec that encodes "
-                    "the record, or callable as f(const T&) and return a body or net::http_request");
+                    "the record, or callable as f(const T&) and return a body or a "
+                    "net::http_request");
       printer_.print(value, timestamp{}, request.body);
     }
     environment& env = reply.env();

@@ -76,7 +76,7 @@ class sender::implementation {
     return text;
   }
 
-  /// Starts what there is room for. What waits is at most what was on its way when the sink blocked.
+  /// Starts what there is room for. No more waits than was on its way when the sink blocked.
   void advance() {
     while (!waiting_.empty() && active_.size() < options_.in_flight) {
       active_.splice(active_.end(), waiting_, waiting_.begin());

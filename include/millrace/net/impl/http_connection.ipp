@@ -203,7 +203,8 @@ MILLRACE_DECL void http_connection::ended(const error_code& code) {
     return;
   }
   if (code == boost::asio::error::eof || code == boost::asio::error::connection_reset ||
-      code == boost::asio::error::broken_pipe || code == boost::asio::ssl::error::stream_truncated) {
+      code == boost::asio::error::broken_pipe ||
+      code == boost::asio::ssl::error::stream_truncated) {
     fail({errc::connection_closed, silent_ ? origin_->name + " before it answered"
                                            : origin_->name + " in the middle of the response"});
   } else {

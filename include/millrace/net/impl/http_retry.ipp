@@ -147,7 +147,9 @@ MILLRACE_DECL error status_error(const http_response& response) {
     words += ": ";
     auto start = std::string_view{response.body}.substr(0, longest);
     if (response.body.size() > longest) {  // not in the middle of a UTF-8 character
-      const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; };
+      const auto continues = [](char c) {
+        return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+      };
       while (!start.empty() && continues(response.body[start.size()])) start.remove_suffix(1);
     }
     for (const char c : start) {
