@@ -57,7 +57,9 @@ class opensearch_server {
     const auto line = process_->read_line(std::chrono::seconds{120});
     if (!line || !line->starts_with("port ")) {
       process_.reset();
-      throw std::runtime_error("OpenSearch did not start: " + home_.read("log"));
+      auto words = home_.read("log");
+      if (words.size() > 2000) words.erase(0, words.size() - 2000);
+      throw std::runtime_error("OpenSearch did not start: ..." + words);
     }
     port_ = static_cast<std::uint16_t>(std::stoi(line->substr(5)));
   }
