@@ -70,6 +70,19 @@ class child_process {
     if (input_ >= 0) ::close(std::exchange(input_, -1));
   }
 
+  /// Writes to its standard input, which must be able to take it; false if it has gone.
+  bool write_line(const std::string& line) {
+    std::signal(SIGPIPE, SIG_IGN);  // a program that ended early is for the test to report
+    const auto bytes = line + "\n";
+    std::size_t at = 0;
+    while (input_ >= 0 && at < bytes.size()) {
+      const auto n = ::write(input_, bytes.data() + at, bytes.size() - at);
+      if (n <= 0) return false;
+      at += static_cast<std::size_t>(n);
+    }
+    return input_ >= 0;
+  }
+
   /// The next line of its standard output, without line feed; nothing when it has ended or the
   /// time is over.
   std::optional<std::string> read_line(std::chrono::milliseconds patience) {

@@ -151,5 +151,5 @@ class mqtt_broker {
 }  // namespace millrace::testing
 
 #if defined(MILLRACE_HEADER_ONLY)
-#include <millrace/testing/impl/mqtt_broker.ipp>
+#include <millrace/testing/detail/mqtt_broker_core.hpp>
 #endif

@@ -133,6 +133,7 @@ class broker_core {
 }  // namespace millrace::testing::detail
 
 #if defined(MILLRACE_HEADER_ONLY)
+#include <millrace/testing/impl/mqtt_broker.ipp>
 #include <millrace/testing/impl/mqtt_broker_core.ipp>
 #include <millrace/testing/impl/mqtt_connection.ipp>
 #include <millrace/testing/impl/mqtt_connection_packets.ipp>
