@@ -421,7 +421,7 @@ TEST_CASE("every document has exactly one outcome, and the last version stays, w
 TEST_CASE("answers in odd shapes are read, or refused, but never trusted") {
   std::vector<bulk_item_result> items;
   std::string body = R"({"items":[{"create":{"error":{"reason":"x","type":"t"},"status":400}},
-                                  {"index":{"status":200,"_id":"\u00e9"}}],"errors":true,"took":3})";
+                          {"index":{"status":200,"_id":"\u00e9"}}],"errors":true,"took":3})";
   REQUIRE(parse_bulk_response(body, items));
   REQUIRE(items.size() == 2);
   CHECK(items[0].type == "t");
