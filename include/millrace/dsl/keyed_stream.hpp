@@ -39,6 +39,9 @@ class keyed_stream : public stream_api<keyed_stream<K, T, Chain>, T, Chain> {
   keyed_stream(const keyed_stream<K, T, OtherChain>& other)
       : keyed_stream(other.core(), other.origin()) {}
 
+  /// The same records as a plain stream, for outputs and for a `key_by` of another kind.
+  stream<T> unkeyed() const { return stream<T>(this->core(), this->origin()); }
+
   /// Event-time windows per key: `tumbling{...}` or `sliding{...}`. \throws topology_error
   windowed_stream<K, T> window(const sliding& assigner) const {
     assigner.validate();

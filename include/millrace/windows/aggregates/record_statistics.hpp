@@ -97,7 +97,7 @@ class record_statistics_state {
     fields_.clear();
     const std::size_t n = from.count(1);
     for (std::size_t i = 0; i < n && !from.failed(); ++i) {
-      names.push_back({from.text(), field_kind::number});
+      names.push_back({std::string(from.text()), field_kind::number});
       statistics_state f;
       for (double* d : {&f.count, &f.pivot, &f.sum, &f.squares, &f.min, &f.max}) {
         *d = from.number<double>();
