@@ -128,6 +128,7 @@ setup() {
   have_library libc6-dev || missing+=(libc6-dev)
   have_library libsimdjson-dev simdjson.h || missing+=(libsimdjson-dev)
   have_library libfmt-dev fmt/core.h || missing+=(libfmt-dev)
+  have_library libtomlplusplus-dev toml++/toml.h || missing+=(libtomlplusplus-dev)
   have_library libssl-dev openssl/ssl.h || missing+=(libssl-dev)
   for package in "$@"; do
     have_package "$package" || missing+=("$package")
