@@ -14,7 +14,8 @@ namespace millrace {
 
 /// Folds records of type `In`. `A` is copyable and holds no data of its own; `A::state` is the
 /// accumulator. Needed:
-/// - `typename A::state`, copyable; default constructed it is empty;
+/// - `typename A::state`, copyable; default constructed it is empty, and merging an empty state
+///   into another, or another into an empty one, yields the other;
 /// - `a.add(state, in)` folds in one record;
 /// - `a.merge(state, later)` appends what was folded from records of later slices. It must be
 ///   associative; it need not be commutative;

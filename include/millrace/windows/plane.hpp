@@ -24,19 +24,23 @@ namespace millrace {
 /// Slots per page.
 inline constexpr std::size_t page_slots = 64;
 
-/// Memory for pages of 4, 8, 16, 32 or 64 states. Pages that are given back are used again; memory
+/// Memory for pages with room for 4 to 64 states. Pages that are given back are used again; memory
 /// goes back to the system with the pool. Remembers how full each page was, so that the pages of
 /// the next slice start at the right size.
 template <class T>
 class plane_pool {
  public:
-  static constexpr unsigned classes = 5;
-  static constexpr std::size_t capacity(unsigned c) noexcept { return std::size_t{4} << c; }
+  /// Sizes of packed pages, and of direct ones. The class number must fit three bits.
+  static constexpr std::array<std::uint8_t, 8> capacities = {4, 8, 12, 16, 24, 32, 48, page_slots};
+  static constexpr unsigned classes = capacities.size();
+  static constexpr std::size_t capacity(unsigned c) noexcept { return capacities[c]; }
 
-  /// The smallest class for so many states.
+  /// The smallest class for so many states. A page that is more than half full becomes direct.
   static constexpr unsigned class_for(std::size_t states) noexcept {
-    const auto needed = static_cast<unsigned>(std::bit_width((states > 4 ? states - 1 : 3) >> 2));
-    return std::min(needed, classes - 1);
+    if (states > 36) return classes - 1;
+    unsigned c = 0;
+    while (capacities[c] < states) ++c;
+    return c;
   }
 
   plane_pool() = default;
@@ -86,7 +90,8 @@ class plane_pool {
 
   static constexpr std::size_t block_bytes(unsigned c) noexcept {
     const std::size_t bytes = header_bytes(c) + capacity(c) * sizeof(T);
-    const std::size_t unit = std::max(alignof(T), bytes < 64 ? std::size_t{16} : std::size_t{64});
+    const std::size_t unit =
+        c == classes - 1 ? alignment : std::max<std::size_t>(alignof(T), sizeof(node));
     return (bytes + unit - 1) / unit * unit;
   }
 
@@ -115,6 +120,11 @@ template <class T>
 class plane {
  public:
   using pool = plane_pool<T>;
+
+  /// Whether direct pages hold an empty state for slots without one: then they can be combined
+  /// without looking at presence bits.
+  static constexpr bool fills_gaps =
+      std::is_trivially_copyable_v<T> && std::is_nothrow_default_constructible_v<T>;
 
   /// The states of 64 slots. A direct page has room for all of them, a packed one holds them by
   /// ascending slot, with the presence bits in front. 16 bytes.
@@ -171,8 +181,8 @@ class plane {
                                   (is_direct() ? 0 : pool::header_bytes(0)));
     }
 
-    std::uint64_t direct_ = 0;     // presence bits of a direct page
-    std::uintptr_t address_ = 0;   // low bits: 0 for a direct page, else class + 1
+    std::uint64_t direct_ = 0;    // presence bits of a direct page
+    std::uintptr_t address_ = 0;  // low bits: 0 for a direct page, else class + 1
   };
 
   std::size_t pages() const noexcept { return pages_.size(); }
@@ -196,7 +206,8 @@ class plane {
   T* try_insert(slot_index slot) noexcept(std::is_nothrow_default_constructible_v<T>) {
     const std::size_t i = slot / page_slots;
     if (i >= pages_.size() || !pages_[i].allocated() || !pages_[i].is_direct()) return nullptr;
-    T* place = std::construct_at(pages_[i].direct_states() + slot % page_slots);
+    T* place = pages_[i].direct_states() + slot % page_slots;
+    if constexpr (!fills_gaps) std::construct_at(place);
     pages_[i].direct_ |= std::uint64_t{1} << slot % page_slots;
     return place;
   }
@@ -209,12 +220,9 @@ class plane {
     const unsigned b = slot % page_slots;
     const auto used = static_cast<std::size_t>(std::popcount(p.present()));
     if (!p.allocated()) {
-      const unsigned c = from.hint(i);
-      from.set_hint(i, c);
-      allocate(p, from, c);
+      allocate(p, from, from.hint(i));
     } else if (!p.is_direct() && used == pool::capacity(p.size_class())) {
       grow(p, from);
-      if (from.hint(i) < p.size_class()) from.set_hint(i, p.size_class());
     }
     const std::uint64_t bit = std::uint64_t{1} << b;
     if (p.is_direct()) {
@@ -257,17 +265,16 @@ class plane {
     (direct ? p.direct_ : p.packed_present()) = mask;
   }
 
-  enum class learn { yes, no };
-
-  /// Destroys all states and gives the pages back, keeping the directory. With `learn::yes` the
-  /// pool remembers how full the pages were.
-  void clear(pool& to, learn how = learn::no) noexcept {
+  /// Tells the pool how full the pages of this plane are.
+  void teach(pool& to) const {
     for (std::size_t i = 0; i < pages_.size(); ++i) {
-      if (how == learn::yes) {
-        to.learn(i, pool::class_for(static_cast<std::size_t>(std::popcount(pages_[i].present()))));
-      }
-      release(pages_[i], to);
+      to.set_hint(i, pool::class_for(static_cast<std::size_t>(std::popcount(pages_[i].present()))));
     }
+  }
+
+  /// Destroys all states and gives the pages back.
+  void clear(pool& to) noexcept {
+    for (page& each : pages_) release(each, to);
     pages_.clear();
   }
 
@@ -278,7 +285,12 @@ class plane {
     void* block = from.allocate(c);
     p.direct_ = 0;
     p.address_ = reinterpret_cast<std::uintptr_t>(block);
-    if (c == pool::classes - 1) return;
+    if (c == pool::classes - 1) {
+      if constexpr (fills_gaps) {
+        std::uninitialized_value_construct_n(static_cast<T*>(block), page_slots);
+      }
+      return;
+    }
     ::new (block) std::uint64_t{0};
     p.address_ |= c + 1;
   }

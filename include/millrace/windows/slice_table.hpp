@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <vector>
 
@@ -45,7 +46,9 @@ class slice_table {
 
   states& obtain(index i) {
     if (states* s = find(i); s != nullptr) return *s;
-    states& made = slices_[i];
+    const auto place = slices_.try_emplace(i).first;
+    if (place != slices_.begin()) std::prev(place)->second.teach(pool_);
+    states& made = place->second;
     recent_[static_cast<std::size_t>(i) & (recent_.size() - 1)] = {i, &made};
     return made;
   }
@@ -67,7 +70,7 @@ class slice_table {
     const auto first = slices_.begin();
     recent& r = recent_[static_cast<std::size_t>(first->first) & (recent_.size() - 1)];
     if (r.slice == &first->second) r = {};
-    first->second.clear(pool_, states::learn::yes);
+    first->second.clear(pool_);
     slices_.erase(first);
   }
 

@@ -192,9 +192,9 @@ class slice_store {
   bool fire(Emit& emit);
   template <class Emit>
   bool fire_page(std::size_t page, std::uint64_t present, const state* by_slot, Emit& emit);
-  bool full_page(std::size_t page);
+  std::uint64_t direct_pages(std::size_t page);
   template <class Emit>
-  bool fire_full_page(std::size_t page, Emit& emit);
+  bool fire_direct(std::size_t page, std::uint64_t present, Emit& emit);
   template <class Emit>
   bool refire_rest(Emit& emit);
   void expire();
@@ -239,7 +239,7 @@ class slice_store {
   index firing_window_ = 0;
   slot_index firing_from_ = 0;  // slots before it are out
   std::vector<const states*> parts_;
-  std::vector<const state*> full_;
+  std::vector<const state*> direct_;
 
   slot_index refire_slot_ = no_slot;
   index refire_window_ = 0;

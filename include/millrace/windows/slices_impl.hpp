@@ -141,8 +141,8 @@ bool slice_store<Aggregate>::fire(Emit& emit) {
         continue;
       }
     }
-    if (full_page(page)) {
-      if (!fire_full_page(page, emit)) return false;
+    if (const std::uint64_t present = direct_pages(page); present != 0) {
+      if (!fire_direct(page, present, emit)) return false;
       continue;
     }
     scratch_.clear();
@@ -169,33 +169,41 @@ bool slice_store<Aggregate>::fire_page(std::size_t page, std::uint64_t present,
   return true;
 }
 
-// Whether all parts have states of all slots of a page; then they are in `full_`.
+// Whether the pages of all parts can be combined by index, without a look at presence bits. If so
+// they are in `direct_`. Returns the slots that occur, or 0.
 template <class Aggregate>
-bool slice_store<Aggregate>::full_page(std::size_t page) {
-  full_.clear();
+std::uint64_t slice_store<Aggregate>::direct_pages(std::size_t page) {
+  direct_.clear();
+  std::uint64_t any = 0;
   for (const states* part : parts_) {
     const auto p = part->page_at(page);
-    if (p.direct() != ~std::uint64_t{0}) return false;
-    full_.push_back(p.direct_states());
+    if (!p.allocated()) continue;
+    const bool usable = states::fills_gaps ? p.is_direct() : p.direct() == ~std::uint64_t{0};
+    if (!usable) return 0;
+    any |= p.direct();
+    direct_.push_back(p.direct_states());
   }
-  return true;
+  return any;
 }
 
-// Every key is in every slice: what busy keys look like. The sum stays in registers.
+// What busy keys look like. The sum stays in registers.
 template <class Aggregate>
 template <class Emit>
-bool slice_store<Aggregate>::fire_full_page(std::size_t page, Emit& emit) {
+bool slice_store<Aggregate>::fire_direct(std::size_t page, std::uint64_t present, Emit& emit) {
   const window w = grid_.window_at(firing_window_);
   const auto base = static_cast<slot_index>(page * page_slots);
-  const state* const* const parts = full_.data();
-  const std::size_t count = full_.size();
-  for (std::size_t b = firing_from_ > base ? firing_from_ - base : 0; b < page_slots; ++b) {
+  const state* const* const parts = direct_.data();
+  const std::size_t count = direct_.size();
+  if (firing_from_ > base) present &= ~std::uint64_t{0} << (firing_from_ - base);
+  for (std::uint64_t bits = present; bits != 0; bits &= bits - 1) {
+    const auto b = static_cast<unsigned>(std::countr_zero(bits));
     state sum = parts[0][b];
     for (std::size_t i = 1; i < count; ++i) aggregate_.merge(sum, parts[i][b]);
-    const auto slot = static_cast<slot_index>(base + b);
+    const slot_index slot = base + b;
     firing_from_ = slot + 1;
     if (stopped(emit, slot, w, sum)) return false;
   }
+  firing_from_ = base + static_cast<slot_index>(page_slots);
   return true;
 }
 
