@@ -53,8 +53,8 @@ class window_folds {
   /// Whether a record added to this slice must be followed by `mark`.
   bool covers(index slice) const noexcept { return valid_ && slice >= start_ && slice < end_; }
 
-  /// The state of `slot` in `slice` has changed. What depends on it is repaired when the next window
-  /// fires, so that one repair serves many records. O(1). \pre `covers(slice)`
+  /// The state of `slot` in `slice` has changed. What depends on it is repaired when the next
+  /// window fires, so that one repair serves many records. O(1). \pre `covers(slice)`
   void mark(slot_index slot, index slice) {
     const auto group = static_cast<std::size_t>(plan_.group_of(slice) - first_);
     if (group >= dirty_.size()) dirty_.resize(group + 1);
