@@ -6,9 +6,8 @@
 #include "catch.hpp"
 #include "support/asio_environment.hpp"
 #include "support/certificates.hpp"
-#include "support/fake_sink_context.hpp"
-#include "support/fake_source_context.hpp"
 #include "support/mosquitto.hpp"
+#include "support/mqtt_parts.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -18,64 +17,13 @@
 using namespace millrace;
 using namespace std::chrono_literals;
 using testing::asio_environment;
-using testing::fake_sink_context;
-using testing::fake_source_context;
 using testing::mosquitto;
+using testing::running_sink;
+using testing::running_source;
 
 namespace {
 
 constexpr auto limit = 20s;
-
-/// Polls a source whenever it asks for it.
-struct running_source {
-  running_source(environment& env, const mqtt::source_options& options,
-                 const std::string& name = "source")
-      : context(env, name), reader(mqtt::source{options}.open(context)) {}
-
-  void poll() {
-    if (seen == context.wakes.load() && !more) return;
-    seen = context.wakes.load();
-    batch<mqtt::message> records(16);
-    source_output<mqtt::message> out(records);
-    status = reader.poll(out);
-    more = status == poll_status::more;
-    for (std::size_t i = 0; i < records.size(); ++i) {
-      const auto& m = records.value(i);
-      payloads.emplace_back(m.payload);
-      topics.emplace_back(m.topic);
-      if (on_message) on_message(m);
-    }
-  }
-  bool up() const { return context.metric("connected") == 1; }
-
-  fake_source_context context;
-  std::function<void(const mqtt::message&)> on_message;
-  mqtt::message_reader reader;
-  std::vector<std::string> payloads;
-  std::vector<std::string> topics;
-  poll_status status = poll_status::wait;
-  bool more = true;
-  int seen = -1;
-};
-
-struct running_sink {
-  running_sink(environment& env, const mqtt::sink_options& options,
-               const std::string& name = "sink")
-      : context(env, name), writer(mqtt::sink{options}.open(context)) {}
-
-  void write(const std::string& text) { writer.write(text, timestamp{1s}); }
-
-  fake_sink_context context;
-  mqtt::sink<>::writer writer;
-};
-
-net::backoff_options fast() { return {.initial = 20ms, .longest = 100ms}; }
-
-std::vector<std::string> numbered(int n) {
-  std::vector<std::string> all;
-  for (int i = 0; i < n; ++i) all.push_back("message " + std::to_string(i));
-  return all;
-}
 
 /// One after the other, respecting back-pressure.
 void write_all(
@@ -89,7 +37,6 @@ void write_all(
         },
         limit));
     sink.write(text);
-    sink.writer.batch_end();
   }
 }
 
@@ -132,7 +79,7 @@ TEST_CASE("mosquitto: everything published arrives, in order, at every QoS in bo
         CHECK(m.qos == qos);
         CHECK((m.packet_id != 0) == (qos > 0));
       };
-      const auto texts = numbered(500);
+      const auto texts = testing::numbered_messages(500);
       write_all(env, sink, texts, [&] { source.poll(); });
       finish(env, sink, [&] { source.poll(); });
       REQUIRE(env.run_until(
@@ -228,7 +175,7 @@ TEST_CASE("mosquitto: a shared subscription divides the messages") {
   env.run_for(100ms);  // until both SUBACKs are there
   poll();
   running_sink sink(env, {.url = server.url(), .topic = "s/x", .qos = 1});
-  const auto texts = numbered(200);
+  const auto texts = testing::numbered_messages(200);
   write_all(env, sink, texts, poll);
   finish(env, sink, poll);
   REQUIRE(env.run_until(
@@ -314,7 +261,7 @@ TEST_CASE("mosquitto: wrong credentials fail after some tries, in words; right o
   for (const auto protocol : {mqtt::protocol::v3_1_1, mqtt::protocol::v5}) {
     mqtt::source_options options{.url = server.url("mqtt", "anna:wrong@"), .topic = "a"};
     options.connection.protocol = protocol;
-    options.connection.reconnect = fast();
+    options.connection.reconnect = testing::fast_backoff();
     running_source wrong(env, options);
     REQUIRE(env.run_until(
         [&] {
@@ -357,7 +304,7 @@ TEST_CASE("mosquitto: TLS is verified, mutual TLS and WebSocket work") {
     mqtt::sink_options out{.url = server.url(scheme), .topic = "t/1", .qos = 1};
     out.connection.tls = tls;
     running_sink sink(env, out);
-    const auto texts = numbered(300);
+    const auto texts = testing::numbered_messages(300);
     write_all(env, sink, texts, [&] { source.poll(); });
     finish(env, sink, [&] { source.poll(); });
     REQUIRE(env.run_until(
@@ -420,7 +367,7 @@ TEST_CASE("mosquitto: a session taken over by another client is reported as exac
     mqtt::source_options options{.url = server.url(), .topic = "a"};
     options.connection.protocol = protocol;
     options.connection.client_id = "same";
-    options.connection.reconnect = fast();
+    options.connection.reconnect = testing::fast_backoff();
     running_source first(env, options, "first");
     running_source second(env, options, "second");
     // Version 5 can say so, but not every mosquitto does; else one can only guess, and say that.
@@ -455,7 +402,7 @@ TEST_CASE("mosquitto: killed and restarted ten times, nothing of QoS 1 and 2 is 
                               .acknowledge = mqtt::acknowledge_mode::manual,
                               .receive_maximum = 30};
       in.connection.protocol = protocol;
-      in.connection.reconnect = fast();
+      in.connection.reconnect = testing::fast_backoff();
       in.connection.session_expiry = 1h;
       running_source source(env, in);
       std::vector<mqtt::message> open;
@@ -474,17 +421,16 @@ TEST_CASE("mosquitto: killed and restarted ten times, nothing of QoS 1 and 2 is 
           limit));
       mqtt::sink_options out{.url = server.url(), .topic = "k/1", .qos = qos, .in_flight = 20};
       out.connection.protocol = protocol;
-      out.connection.reconnect = fast();
+      out.connection.reconnect = testing::fast_backoff();
       out.connection.session_expiry = 1h;
       running_sink sink(env, out);
-      const auto texts = numbered(2'000);
+      const auto texts = testing::numbered_messages(2'000);
       std::size_t written = 0;
       const auto step = [&] {
         source.poll();
         for (int i = 0; i < 5 && !sink.context.blocked && written < texts.size(); ++i) {
           sink.write(texts[written++]);
         }
-        sink.writer.batch_end();
       };
       for (int restart = 1; restart <= 10; ++restart) {
         const std::size_t goal = texts.size() * static_cast<std::size_t>(restart) / 11;

@@ -25,6 +25,7 @@ inline link_options source_link_options(const source_options& options, const std
   link.session.clean_start = c.clean_start.value_or(c.session_expiry.count() == 0);
   link.session.acknowledge = options.acknowledge;
   link.session.receive_maximum = options.receive_maximum;
+  link.session.topic_alias_maximum = options.topic_aliases;
   const auto filters = filters_of(options);
   if (filters.empty()) wrong_option(part, "no topic: set the option topic or topics");
   for (const auto& filter : filters) {
@@ -142,7 +143,17 @@ class source_link final : public connection {
            p.retain == (options_.retained == retained_policy::only);
   }
 
-  message make_message(const publish_packet& p, delivery_id id, reference_credit& credit) {
+  /// Converts to the message where it is to stand, so that it is not moved.
+  struct message_maker {
+    source_link& link;
+    const publish_packet& packet;
+    delivery_id id;
+    reference_credit& credit;
+    operator message() const { return link.make_message(packet, id, credit); }
+  };
+
+  MILLRACE_ALWAYS_INLINE message make_message(const publish_packet& p, delivery_id id,
+                                              reference_credit& credit) {
     const bool copy = MILLRACE_UNLIKELY(blocks_.exhausted() || p.topic_alias != 0);
     if (copy) return copy_message(p, id);
     return {{credit.adopt(), p.topic, p.payload, received_at_},
@@ -155,7 +166,7 @@ class source_link final : public connection {
             p.duplicate};
   }
 
-  MILLRACE_NOINLINE message copy_message(const publish_packet& p, delivery_id id);
+  message copy_message(const publish_packet& p, delivery_id id);
 
   source_context* context_;
   source_options options_;
@@ -221,7 +232,7 @@ MILLRACE_DECL poll_status source_link::poll(source_output<message>& out) {
         return true;
       }
       again += p.duplicate ? 1 : 0;
-      out.emit(make_message(p, id, credit), received_at_);
+      out.emit(message_maker{*this, p, id, credit}, received_at_);
       return --room > 0;
     });
   }

@@ -33,6 +33,8 @@ struct source_options {
   /// Messages of QoS 1 and 2 without acknowledgement, at most (version 5): in mode `manual`, how
   /// far the application may lag behind.
   std::uint16_t receive_maximum = 1024;
+  /// Aliases that the server may use instead of topics (version 5). Aliased messages are copied.
+  std::uint16_t topic_aliases = 0;
   /// One block of received bytes; 8 of them are kept. While records hold on to all of them, new
   /// messages are copied one by one.
   std::size_t receive_buffer = 128 * 1024;

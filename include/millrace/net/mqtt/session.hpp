@@ -161,12 +161,14 @@ template <class OnPublish>
 receive_result session::receive(std::string_view input, OnPublish&& on_publish) {
   receive_result done;
   frame f;
+  const std::size_t maximum = options_.maximum_packet_size;
   while (true) {
     if (MILLRACE_UNLIKELY(state_ == state::ended || state_ == state::closed)) {
       done.failed = true;
       return done;
     }
-    const auto status = read_frame(input.substr(done.consumed), options_.maximum_packet_size, f);
+    const std::string_view rest{input.data() + done.consumed, input.size() - done.consumed};
+    const auto status = read_frame(rest, maximum, f);
     if (MILLRACE_UNLIKELY(status != frame_status::complete)) {
       done.needed = f.size;
       done.failed = status == frame_status::failed && !fail(f.failure);

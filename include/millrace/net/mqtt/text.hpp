@@ -48,7 +48,7 @@ MILLRACE_ALWAYS_INLINE bool is_plain_topic(const char* topic, std::size_t size,
   byte_block bad = {};
   std::size_t at = 0;
   const auto check = [&bad](byte_block block) {
-    bad |= (block <= 0) | (block == '+') | (block == '#');  // <= 0: NUL, or not ASCII
+    bad |= (block <= 0) | ((block & ~8) == '#');  // <= 0: NUL, or not ASCII; '+' is '#' + 8
   };
   for (; at + 16 <= size; at += 16) {
     byte_block block;
