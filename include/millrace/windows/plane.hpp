@@ -31,13 +31,14 @@ template <class T>
 class plane_pool {
  public:
   /// Sizes of packed pages, and of direct ones. The class number must fit three bits.
-  static constexpr std::array<std::uint8_t, 8> capacities = {4, 8, 12, 16, 24, 32, 48, page_slots};
+  static constexpr std::array<std::uint8_t, 8> capacities = {4, 8, 12, 16, 20, 24, 28, page_slots};
   static constexpr unsigned classes = capacities.size();
   static constexpr std::size_t capacity(unsigned c) noexcept { return capacities[c]; }
 
-  /// The smallest class for so many states. A page that is more than half full becomes direct.
+  /// The smallest class for so many states. A page with more than 28 becomes direct: half of its
+  /// memory may be gaps, but it is used without counting bits.
   static constexpr unsigned class_for(std::size_t states) noexcept {
-    if (states > 36) return classes - 1;
+    if (states > capacities[classes - 2]) return classes - 1;
     unsigned c = 0;
     while (capacities[c] < states) ++c;
     return c;
