@@ -146,9 +146,9 @@ TEST_CASE("a recycled value keeps nothing of the record before") {
   exact.use_exact_reader_only();
   const std::string full =
       R"({"flag":true,"small":1,"large":1,"natural":1,"real":1,"narrow":1,"text":"long enough for )"
-      R"(the heap","mode":1,"at":0,"lasted":0,"note":"n","place":{"lat":1,"lon":2},"samples":[1,2],)"
-      R"("tags":["x","y"],"triple":[1,2,3],"counts":{"a":1,"b":2},"places":{"p":{"lat":1,"lon":2}},)"
-      R"("parts":[],"level":6,"the \"unit\"":"K"})";
+      R"(the heap","mode":1,"at":0,"lasted":0,"note":"n","place":{"lat":1,"lon":2},)"
+      R"("samples":[1,2],"tags":["x","y"],"triple":[1,2,3],"counts":{"a":1,"b":2},)"
+      R"("places":{"p":{"lat":1,"lon":2}},"parts":[],"level":6,"the \"unit\"":"K"})";
   const std::string sparse =
       R"({"flag":false,"small":0,"large":0,"natural":0,"real":0,"narrow":0,"text":"","mode":0,)"
       R"("at":0,"lasted":0,"samples":[],"tags":["z"],"triple":[0,0,0],"counts":{"b":3},)"
@@ -331,6 +331,13 @@ TEST_CASE("times are numbers in the chosen unit, or text") {
   CHECK_FALSE(time("1e300", json_time::seconds));
   CHECK_FALSE(time("true", json_time::seconds));
   CHECK(time("\"1970-01-01T00:00:01+00:00\"", json_time::nanoseconds) == 1000000);
+}
+
+TEST_CASE("names too long to be remembered may stand next to each other") {
+  const std::string name(100, 'n');
+  one_number out{};
+  REQUIRE(decode("{\"" + name + "1\":1,\"" + name + "2\":2,\"" + name + "3\":3,\"x\":4}", out));
+  CHECK(out.x == 4);
 }
 
 TEST_CASE("members that are not described can be rejected") {

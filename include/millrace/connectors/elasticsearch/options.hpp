@@ -36,6 +36,13 @@ enum class compression : std::uint8_t { none, gzip };
 enum class template_exists : std::uint8_t { replace, keep };
 
 /// How a field is mapped: {"@timestamp", "date"}, {"station", "keyword"}.
+/// What a field becomes that the template does not name and whose first number is whole. A server
+/// that sees 5 first and 5.25 later, in two requests at a time, refuses the second document.
+enum class whole_numbers : std::uint8_t {
+  as_double,  ///< all new numbers are doubles: exact up to 2^53
+  as_seen,    ///< the server's own rule: long
+};
+
 struct field_mapping {
   std::string name{};
   std::string type{};
@@ -47,6 +54,7 @@ struct index_template {
   std::string name{};     ///< empty: no template
   std::string pattern{};  ///< of index names; empty: the index with "*" for the parts of its date
   std::vector<field_mapping> fields{};  ///< in addition to {time_member, "date"}
+  whole_numbers numbers = whole_numbers::as_double;
   std::uint32_t priority = 200;
   std::optional<std::uint32_t> shards{};
   std::optional<std::uint32_t> replicas{};

@@ -132,7 +132,14 @@ MILLRACE_DECL std::string template_body(const sink_options& options) {
     if (t.replicas) json.member("number_of_replicas", *t.replicas);
     json.end_object();
   }
-  json.key("mappings").begin_object().key("properties").begin_object();
+  json.key("mappings").begin_object();
+  if (t.numbers == whole_numbers::as_double) {
+    json.key("dynamic_templates").begin_array().begin_object();
+    json.key("whole_numbers").begin_object().member("match_mapping_type", "long");
+    json.key("mapping").begin_object().member("type", "double").end_object();
+    json.end_object().end_object().end_array();
+  }
+  json.key("properties").begin_object();
   bool time_is_mapped = options.time_member.empty();
   for (const auto& f : t.fields) {
     time_is_mapped = time_is_mapped || f.name == options.time_member;
