@@ -113,6 +113,9 @@ class http_server::implementation : public std::enable_shared_from_this<implemen
     if (!thread_.joinable()) return;
     own_->stop();
     thread_.join();
+    // What was queued holds sockets, such as those that were accepted a moment ago.
+    own_->restart();
+    own_->poll();
   }
 
   void add_route(std::string_view method, std::string path, handler serve) {
