@@ -45,11 +45,12 @@ struct json_pattern {
   std::uint64_t behind = 0;  // a bit for each byte behind the text; an empty one matches nothing
   std::size_t length = 0;
 
-  /// Whether the document goes on with it at `p`, which lies before its end.
-  MILLRACE_ALWAYS_INLINE bool matches(const char* p) const noexcept {
+  /// Whether the document goes on with it at `p`. Up to `end + 32` is fine: what matches there ends
+  /// behind the document, which the caller notices.
+  MILLRACE_ALWAYS_INLINE bool matches(const char* p, const char* end) const noexcept {
     return json_same_32(p, text, static_cast<std::uint32_t>(behind)) &&
            (length <= 32 ||
-            json_same_32(p + 32, text + 32, static_cast<std::uint32_t>(behind >> 32)));
+            (p < end && json_same_32(p + 32, text + 32, static_cast<std::uint32_t>(behind >> 32))));
   }
 
   /// Remembers the bytes [from, to), if there are not too many.
@@ -106,14 +107,18 @@ class json_shape {
  public:
   static constexpr std::size_t max_steps = 1024;
 
+  json_shape() noexcept { forget(); }
+  json_shape(const json_shape&) = delete;
+  json_shape& operator=(const json_shape&) = delete;
+
   /// The place before the first key.
   json_step* head() noexcept { return &head_; }
 
-  /// The step behind `previous` that stands at `p`, before the end; the next few are tried.
-  MILLRACE_ALWAYS_INLINE json_step* expect(const json_step& previous, const char* p) noexcept {
+  /// The step behind `previous` that stands at `p`; the next few are tried.
+  MILLRACE_ALWAYS_INLINE json_step* expect(const json_step& previous, const char* p,
+                                           const char* end) noexcept {
     json_step* step = previous.next;
-    if (MILLRACE_LIKELY(step != nullptr && step->matches(p))) return step;
-    return step == nullptr ? nullptr : look_ahead(step->next, p);
+    return MILLRACE_LIKELY(step->matches(p, end)) ? step : look_ahead(step, p, end);
   }
 
   /// A new step behind `previous`, with the text [from, to). Never null; when the text is too long
@@ -122,8 +127,9 @@ class json_shape {
     const bool remember = to - from <= std::ptrdiff_t{json_step::max_text} && used_ < max_steps;
     if (remember && used_ == steps_.size()) steps_.emplace_back();
     json_step* step = remember ? &steps_[used_++] : &stray_;
+    json_step* const next = previous.next;  // `previous` may be the stray step itself
     *step = json_step{};
-    step->next = previous.next;
+    step->next = next;
     if (remember) {
       step->learn(from, to);
       previous.next = step;
@@ -136,13 +142,16 @@ class json_shape {
   /// Starts anew; memory stays.
   void forget() noexcept {
     used_ = 0;
-    head_.next = nullptr;
+    head_.next = &last_;
+    last_.next = &last_;
   }
 
  private:
-  MILLRACE_NOINLINE static json_step* look_ahead(json_step* step, const char* p) noexcept {
-    for (int tries = 3; step != nullptr && tries > 0; --tries, step = step->next) {
-      if (step->matches(p)) return step;
+  MILLRACE_NOINLINE static json_step* look_ahead(json_step* step, const char* p,
+                                                 const char* end) noexcept {
+    for (int tries = 3; tries > 0; --tries) {
+      step = step->next;
+      if (step->matches(p, end)) return step;
     }
     return nullptr;
   }
@@ -150,6 +159,7 @@ class json_shape {
   std::deque<json_step> steps_;  // addresses are stable
   std::size_t used_ = 0;
   json_step head_;
+  json_step last_;   // behind all: matches zeros only, which no document holds
   json_step stray_;  // stands for keys that are not remembered
 };
 

@@ -91,9 +91,8 @@ MILLRACE_ALWAYS_INLINE const char* json_scanner::members(json_shape& shape, cons
   const char* const end = end_;
   json_step* step = shape.head();
   for (;;) {
-    if (MILLRACE_UNLIKELY(p >= end)) return nullptr;
     const char* at = nullptr;
-    json_step* found = shape.expect(*step, p);
+    json_step* found = shape.expect(*step, p, end);
     if (MILLRACE_LIKELY(found != nullptr)) {
       at = p + found->length;
       if (MILLRACE_UNLIKELY(at >= end)) return nullptr;

@@ -170,11 +170,12 @@ inline bool json_reading::object(json_object_plan& plan, ondemand::object o, voi
   std::uint64_t seen[json_object_plan::max_words] = {};
   const json_field_plan* next = plan.fields.data();  // most come in the order of their description
   const json_field_plan* const end = next + plan.fields.size();
+  const char* const text_end = document_text_.data() + document_text_.size();
   for (auto item : o) {
     if (const auto e = item.error(); e) return broken(e);
     ondemand::field member = std::move(item).value_unsafe();
     const json_field_plan* field = next;
-    if (field == end || !field->key.matches(member.key().raw())) {
+    if (field == end || !field->key.matches(member.key().raw(), text_end)) {
       std::string_view name;
       if (!key(member, name)) return false;
       field = plan.keys.find(name);

@@ -83,7 +83,6 @@ MILLRACE_ALWAYS_INLINE const char* json_scanner::scalar(json_kind kind, const js
       if (p != nullptr) json_put_text(out, view);
       return p;
     }
-    case json_kind::ignored: return json_skip(p, end_, depth_, scratch_);
     default: return nested(*plan, out, p);
   }
 }
@@ -132,9 +131,11 @@ struct json_scanner::object_reader {
   std::uint64_t seen[json_object_plan::max_words] = {};
 
   MILLRACE_ALWAYS_INLINE const char* value(json_step& step, const char* p) {
+    if (step.kind == json_kind::ignored) {
+      return json_skip(p, scanner.end_, scanner.depth_, scanner.scratch_);
+    }
     seen[step.word] |= step.bit;
-    return scanner.scalar(step.kind, step.field == nullptr ? nullptr : &step.field->value,
-                          out + step.offset, p);
+    return scanner.scalar(step.kind, &step.field->value, out + step.offset, p);
   }
   json_step* surprise(json_step& previous, const char* p, const char*& at) {
     return scanner.surprise(plan, previous, p, at);
