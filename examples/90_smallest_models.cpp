@@ -55,8 +55,7 @@ struct longest {
 };
 
 auto longest_length = millrace::make_aggregate(
-    std::size_t{0},
-    [](std::size_t& s, const std::string& text) { s = std::max(s, text.size()); },
+    std::size_t{0}, [](std::size_t& s, const std::string& text) { s = std::max(s, text.size()); },
     [](std::size_t& s, const std::size_t& later) { s = std::max(s, later); });
 
 int main() {
@@ -85,7 +84,7 @@ int main() {
   texts.run();
 
   std::printf("sum %ld, %zu smoothed values, %zu lengths\n", sum, smoothed.size(), lengths.size());
-  const bool right = sum == 5050 && smoothed.size() == 100 && longest_texts.size() == 5 &&
-                     lengths.size() == 5;
+  const bool right =
+      sum == 5050 && smoothed.size() == 100 && longest_texts.size() == 5 && lengths.size() == 5;
   return right ? 0 : 1;
 }

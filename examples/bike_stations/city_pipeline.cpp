@@ -80,33 +80,33 @@ city_streams assemble(pipeline& p, const options& o) {
                      .decode_part<report>(&report::fields, codec_for(o), fill_report(o))
                      .event_time(&report::at, bounded_lag{.bound = o.lag});
   auto by_station = reports.key_by(&report::device);
-  auto windows = by_station.window(sliding{.size = o.window_size, .slide = o.window_slide})
-                     .aggregate("statistics", statistics_of_record(&report::fields, {o.time_field}));
+  auto windows =
+      by_station.window(sliding{.size = o.window_size, .slide = o.window_slide})
+          .aggregate("statistics", statistics_of_record(&report::fields, {o.time_field}));
   const auto mode = o.join == "arrival" ? join_mode::by_arrival : join_mode::by_event_time;
   auto pairs = by_station.join_latest("enrich", windows, {.mode = mode});
 
   auto models = p.source("models", http::poll{{.url = o.models, .every = o.models_every}})
                     .decode<model_list>(json)
                     .broadcast();
-  auto answers =
-      pairs.with(models)
-          .flat_map([](const enriched& pair, const model_list& all) {
-            auto shared = std::make_shared<const enriched>(pair);
-            std::vector<question> questions;
-            for (auto& m : models_for(all, pair.left.device.type)) {
-              questions.push_back({shared, std::move(m.name), std::move(m.url)});
-            }
-            return questions;
-          })
-          .async_map("score", ask(o),
-                     {.in_flight = o.in_flight,
-                      .timeout = o.timeout,
-                      .order = async_order::as_completed,
-                      .retry = {.attempts = 2},
-                      .waiting = o.waiting,
-                      .overflow = on_overflow::refuse,
-                      .breaker = {.failures = 20, .open_for = std::chrono::seconds{2}}},
-                     &question::model);
+  auto answers = pairs.with(models)
+                     .flat_map([](const enriched& pair, const model_list& all) {
+                       auto shared = std::make_shared<const enriched>(pair);
+                       std::vector<question> questions;
+                       for (auto& m : models_for(all, pair.left.device.type)) {
+                         questions.push_back({shared, std::move(m.name), std::move(m.url)});
+                       }
+                       return questions;
+                     })
+                     .async_map("score", ask(o),
+                                {.in_flight = o.in_flight,
+                                 .timeout = o.timeout,
+                                 .order = async_order::as_completed,
+                                 .retry = {.attempts = 2},
+                                 .waiting = o.waiting,
+                                 .overflow = on_overflow::refuse,
+                                 .breaker = {.failures = 20, .open_for = std::chrono::seconds{2}}},
+                                &question::model);
   return {reports, windows.unkeyed(), pairs.unkeyed(), answers};
 }
 
@@ -134,7 +134,8 @@ void add_outputs(pipeline& p, const city_streams& city, const options& o) {
     city.reports.to("index_events", elasticsearch::sink{index("events", event_id), event_document});
     city.windows.to("index_statistics",
                     elasticsearch::sink{index("statistics", statistics_id), statistics_document});
-    city.answers.to("index_results", elasticsearch::sink{index("results", answer_id), answer_document});
+    city.answers.to("index_results",
+                    elasticsearch::sink{index("results", answer_id), answer_document});
   }
 }
 

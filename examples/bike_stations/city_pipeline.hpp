@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
 /// The bike-station pipeline itself: MQTT -> JSON -> statistics per station in sliding windows ->
-/// each report with the last statistics of its station -> every model that applies -> three outputs.
+/// each report with the last statistics of its station -> every model that applies -> three
+/// outputs.
 #pragma once
 
 #include "options.hpp"

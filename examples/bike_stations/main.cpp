@@ -69,15 +69,18 @@ int run(options o) {
     o.broker = broker->url();
   }
   std::printf("broker %s\nmodels %s\n", o.broker.c_str(), o.models.c_str());
-  if (!o.output.empty()) std::printf("output %s/{events,statistics,results,dead_letters}.jsonl\n", o.output.c_str());
+  if (!o.output.empty())
+    std::printf("output %s/{events,statistics,results,dead_letters}.jsonl\n", o.output.c_str());
   if (!o.elasticsearch.empty()) std::printf("elasticsearch %s\n", o.elasticsearch.c_str());
 
   millrace::pipeline p("bike-stations");
   p.parallelism(o.parallelism);
-  p.log_to([](const millrace::log_record& r) {
-    std::fprintf(stderr, "\n%.*s: %.*s\n", static_cast<int>(r.component.size()), r.component.data(),
-                 static_cast<int>(r.message.size()), r.message.data());
-  }, millrace::log_level::warning);
+  p.log_to(
+      [](const millrace::log_record& r) {
+        std::fprintf(stderr, "\n%.*s: %.*s\n", static_cast<int>(r.component.size()),
+                     r.component.data(), static_cast<int>(r.message.size()), r.message.data());
+      },
+      millrace::log_level::warning);
   add_outputs(p, assemble(p, o), o);
   p.start();
   if (simulated) {

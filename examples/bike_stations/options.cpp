@@ -46,8 +46,7 @@ N parse_number(std::string_view name, const std::string& text, N least, N most) 
   N value{};
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
-    const auto expected =
-        "a number from " + std::to_string(least) + " to " + std::to_string(most);
+    const auto expected = "a number from " + std::to_string(least) + " to " + std::to_string(most);
     wrong(name, text, expected.c_str());
   }
   return value;
@@ -82,8 +81,10 @@ entry size(std::string_view name, std::string_view meaning, std::size_t options:
 
 const std::vector<entry>& entries() {
   static const std::vector<entry> all{
-      text("broker", "URL", "mqtt://, mqtts://, ws:// or wss://; default: one in this process, "
-                            "with a simulated city", &options::broker),
+      text("broker", "URL",
+           "mqtt://, mqtts://, ws:// or wss://; default: one in this process, "
+           "with a simulated city",
+           &options::broker),
       text("topic", "FILTER", "what to subscribe to", &options::topic),
       {"qos", "0|1|2", "quality of service to ask for",
        [](options& o, const std::string& t) { o.qos = parse_number("qos", t, 0, 2); }},
@@ -95,7 +96,8 @@ const std::vector<entry>& entries() {
          o.session_expiry =
              std::chrono::duration_cast<std::chrono::seconds>(parse_duration("session-expiry", t));
        }},
-      text("time-field", "NAME", "field with the time of a report, in seconds", &options::time_field),
+      text("time-field", "NAME", "field with the time of a report, in seconds",
+           &options::time_field),
       {"numeric-fields", "A,B,...", "fields to aggregate; default: inferred from the reports",
        [](options& o, const std::string& t) { o.numeric_fields = parse_list(t); }},
       time("window", "size of the sliding windows", &options::window_size),

@@ -53,8 +53,8 @@ using statistics = millrace::window_result<device_id, millrace::record_statistic
 /// A report with the last statistics of its station.
 using enriched = millrace::joined<report, statistics>;
 
-/// The registry's answer: `{"endpoints":[{"<model>":"<url>","types":"<type>,<type>"}, ...]}`; without
-/// "types" a model applies to all.
+/// The registry's answer: `{"endpoints":[{"<model>":"<url>","types":"<type>,<type>"}, ...]}`;
+/// without "types" a model applies to all.
 struct model_list {
   std::vector<std::map<std::string, std::string>> endpoints;
 };

@@ -19,7 +19,7 @@ struct simulated_city::station {
   bool electric = false;
   bool faulty = false;
   int docks = 20;
-  double phase = 0;   // homes are full at night, offices by day
+  double phase = 0;  // homes are full at night, offices by day
   double bikes = 10;
   std::mt19937 random{};
 };

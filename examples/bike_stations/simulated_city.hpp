@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// A city of bike stations that exists only here: daily rhythm, three kinds of devices, some of them
-/// faulty. Publishes to an in-process broker from a thread of its own.
+/// A city of bike stations that exists only here: daily rhythm, three kinds of devices, some of
+/// them faulty. Publishes to an in-process broker from a thread of its own.
 #pragma once
 
 #include <millrace/testing/mqtt_broker.hpp>

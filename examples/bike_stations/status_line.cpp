@@ -55,7 +55,8 @@ std::string model_text(const operator_status& score, const std::string& model) {
     return metric(score, std::string(name) + "{lane=" + model + "}");
   };
   const auto answered = std::max<std::int64_t>(of("calls") - of("timeouts"), 1);
-  const double latency = static_cast<double>(of("microseconds")) / 1000.0 / static_cast<double>(answered);
+  const double latency =
+      static_cast<double>(of("microseconds")) / 1000.0 / static_cast<double>(answered);
   char text[160];
   std::snprintf(text, sizeof(text), "%s %.1fms !%lld", model.c_str(), latency,
                 static_cast<long long>(of("failures") + of("refused")));
@@ -116,15 +117,14 @@ std::string summary(const millrace::pipeline& p, bool& balanced) {
   }
   char text[1200];
   const auto n = [](std::uint64_t v) { return static_cast<unsigned long long>(v); };
-  std::snprintf(
-      text, sizeof(text),
-      "received   %10llu = %llu reports + %llu dead letters\n"
-      "statistics %10llu, late reports %llu\n"
-      "joined     %10llu of %llu reports (%llu late, %llu without statistics)\n"
-      "questions  %10llu = %llu answers + %llu dead letters\n",
-      n(source.records_out), n(reports), n(undecoded), n(windows.records_out), n(windows.late),
-      n(pairs.records_out), n(reports), n(pairs.late), n(pairs.filtered), n(score.records_in),
-      n(score.records_out), n(score.dead_letters));
+  std::snprintf(text, sizeof(text),
+                "received   %10llu = %llu reports + %llu dead letters\n"
+                "statistics %10llu, late reports %llu\n"
+                "joined     %10llu of %llu reports (%llu late, %llu without statistics)\n"
+                "questions  %10llu = %llu answers + %llu dead letters\n",
+                n(source.records_out), n(reports), n(undecoded), n(windows.records_out),
+                n(windows.late), n(pairs.records_out), n(reports), n(pairs.late), n(pairs.filtered),
+                n(score.records_in), n(score.records_out), n(score.dead_letters));
   balanced = source.records_out == reports + undecoded &&
              reports == pairs.records_out + pairs.late + pairs.filtered + pairs.dead_letters &&
              score.records_in == score.records_out + score.dead_letters;

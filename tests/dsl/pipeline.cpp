@@ -38,7 +38,8 @@ std::vector<T> sorted(std::vector<T> v) {
 }
 
 const operator_status& find(const std::vector<operator_status>& all, const std::string& name) {
-  const auto it = std::find_if(all.begin(), all.end(), [&](const auto& s) { return s.name == name; });
+  const auto it =
+      std::find_if(all.begin(), all.end(), [&](const auto& s) { return s.name == name; });
   if (it == all.end()) throw std::logic_error("no operator " + name);
   return *it;
 }
@@ -53,7 +54,9 @@ TEST_CASE("map, filter, flat_map and inspect are fused into one node and keep th
       .map([](int i) { return i * 2; })
       .filter([](int i) { return i % 4 == 0; })
       .inspect([&](int) { ++inspected; })
-      .flat_map([](int i) { return std::vector<int>{i, i + 1}; })
+      .flat_map([](int i) {
+        return std::vector<int>{i, i + 1};
+      })
       .map([](int i) { return std::to_string(i); })
       .to("out", out);
   p.run();
@@ -103,8 +106,26 @@ TEST_CASE("chains longer than the limit are cut and still do their work") {
   memory::sink<int> out;
   auto inc = [](int i) { return i + 1; };
   p.source("in", memory::source<int>(numbers(3)))
-      .map(inc).map(inc).map(inc).map(inc).map(inc).map(inc).map(inc).map(inc).map(inc).map(inc)
-      .map(inc).map(inc).map(inc).map(inc).map(inc).map(inc).map(inc).map(inc).map(inc).map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
+      .map(inc)
       .to("out", out);
   p.run();
   CHECK(out.values() == std::vector<int>{20, 21, 22});
@@ -209,7 +230,8 @@ TEST_CASE("connected streams share state per key") {
     pipeline p("connect");
     p.parallelism(workers);
     memory::sink<int> out;
-    auto in = p.source("in", memory::source<int>(numbers(100))).event_time([](int i) { return at(i); }, monotone_times);
+    auto in = p.source("in", memory::source<int>(numbers(100)))
+                  .event_time([](int i) { return at(i); }, monotone_times);
     auto plus = in.key_by([](int i) { return i % 5; });
     auto minus = in.map([](int i) { return i; }).key_by([](int i) { return i % 5; });
     plus.connect(minus)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The recorded feed of a real bike system through the demo's own pipeline: published to mosquitto at
-// QoS 1 as fast as it goes, and every statistic and every joined record compared with what a plain
-// program computes from the same file. Then the same into a real OpenSearch that stops on the way.
+// The recorded feed of a real bike system through the demo's own pipeline: published to mosquitto
+// at QoS 1 as fast as it goes, and every statistic and every joined record compared with what a
+// plain program computes from the same file. Then the same into a real OpenSearch that stops on the
+// way.
 
 #include "city_pipeline.hpp"
 
@@ -65,21 +66,24 @@ std::vector<oracle::recorded> read_feed() {
     const std::size_t end = std::min(text.find('\n', at), text.size());
     const std::size_t first = text.find('\t', at);
     const std::size_t second = text.find('\t', first + 1);
-    all.push_back({text.substr(first + 1, second - first - 1), text.substr(second + 1, end - second - 1)});
+    all.push_back(
+        {text.substr(first + 1, second - first - 1), text.substr(second + 1, end - second - 1)});
     at = end + 1;
   }
   return all;
 }
 
 /// Without limits that would make a slow subscriber lose messages.
-constexpr const char* patient = "allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n";
+constexpr const char* patient =
+    "allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n";
 
 /// Publishes the feed in its order at QoS 1, and waits for all acknowledgements.
 void publish(const std::vector<oracle::recorded>& all, const std::string& url) {
   std::vector<message> messages;
   for (const auto& r : all) messages.push_back(message::copy_of(r.topic, r.payload, {}));
   pipeline p("publisher");
-  p.source("feed", memory::source(std::move(messages))).to("mqtt", mqtt::sink{{.url = url, .qos = 1}});
+  p.source("feed", memory::source(std::move(messages)))
+      .to("mqtt", mqtt::sink{{.url = url, .qos = 1}});
   p.run();
 }
 
@@ -150,9 +154,11 @@ void compare(const std::vector<bike_stations::statistics>& found,
   CHECK(wrong == 0);
 }
 
-net::http_response ask(testing::asio_environment& env, net::http_client& client, net::http_request request) {
+net::http_response ask(testing::asio_environment& env, net::http_client& client,
+                       net::http_request request) {
   std::optional<result<net::http_response>> answer;
-  client.send(std::move(request), [&](result<net::http_response> r) { answer.emplace(std::move(r)); });
+  client.send(std::move(request),
+              [&](result<net::http_response> r) { answer.emplace(std::move(r)); });
   REQUIRE(env.run_until([&] { return answer.has_value(); }, 60s));
   return answer->value();
 }
@@ -163,7 +169,8 @@ std::set<std::string> all_ids(const std::string& url, const std::string& index) 
   net::http_client client(env);
   ask(env, client, {.method = net::http_method::post, .url = url + "/" + index + "/_refresh"});
   std::set<std::string> ids;
-  net::http_request page{.method = net::http_method::post, .url = url + "/" + index + "/_search?scroll=1m"};
+  net::http_request page{.method = net::http_method::post,
+                         .url = url + "/" + index + "/_search?scroll=1m"};
   page.headers.add("Content-Type", "application/json");
   page.body = R"({"size":5000,"_source":false})";
   for (;;) {
@@ -184,7 +191,8 @@ std::set<std::string> all_ids(const std::string& url, const std::string& index) 
 
 }  // namespace
 
-TEST_CASE("statistics and joined records of the recorded feed are exact, at parallelism 1, 2 and 4") {
+TEST_CASE(
+    "statistics and joined records of the recorded feed are exact, at parallelism 1, 2 and 4") {
   if (!mosquitto::available()) MILLRACE_SKIP(mosquitto::how_to_get);
   const auto feed_lines = read_feed();
   std::vector<oracle::report> reports;
@@ -206,7 +214,8 @@ TEST_CASE("statistics and joined records of the recorded feed are exact, at para
     city.windows.to("found_windows", found_windows);
     city.pairs
         .map([](const bike_stations::enriched& e) {
-          return joined_pair{{topic_of(e.left.device), seconds(e.left.at)}, seconds(e.right.window.start)};
+          return joined_pair{{topic_of(e.left.device), seconds(e.left.at)},
+                             seconds(e.right.window.start)};
         })
         .to("found_pairs", found_pairs);
     p.start();
@@ -230,7 +239,8 @@ TEST_CASE("statistics and joined records of the recorded feed are exact, at para
   }
 }
 
-TEST_CASE("the recorded feed arrives in OpenSearch, every document once, though it stops and refuses") {
+TEST_CASE(
+    "the recorded feed arrives in OpenSearch, every document once, though it stops and refuses") {
   if (!mosquitto::available()) MILLRACE_SKIP(mosquitto::how_to_get);
   if (!opensearch_server::missing().empty()) MILLRACE_SKIP(opensearch_server::missing());
   const auto feed_lines = read_feed();
@@ -254,7 +264,8 @@ TEST_CASE("the recorded feed arrives in OpenSearch, every document once, though 
   p.start();
   REQUIRE(wait_until(20s, [&] { return broker.log().find("SUBSCRIBE") != std::string::npos; }));
   std::thread publisher([&] { publish(feed_lines, broker.url()); });
-  const bool half = wait_until(120s, [&] { return records_out(p, "stations") >= feed_lines.size() / 3; });
+  const bool half =
+      wait_until(120s, [&] { return records_out(p, "stations") >= feed_lines.size() / 3; });
   server.stop();
   std::this_thread::sleep_for(2s);
   server.start();
@@ -267,7 +278,8 @@ TEST_CASE("the recorded feed arrives in OpenSearch, every document once, though 
   std::set<std::string> events;
   for (const auto& r : reports) {
     const auto d = bike_stations::parse_topic(r.topic);
-    events.insert(d->type + "/" + d->id + "/" + d->event + "@" + std::to_string(r.seconds * 1'000'000));
+    events.insert(d->type + "/" + d->id + "/" + d->event + "@" +
+                  std::to_string(r.seconds * 1'000'000));
   }
   std::set<std::string> statistics;
   for (const auto& [key, unused] : windows) {

@@ -253,9 +253,8 @@ TEST_CASE("after failures in a row the breaker refuses calls, then tries one") {
 
 TEST_CASE("a fallback takes the place of a result") {
   calls c;
-  harness<plain> h([&] {
-    return plain(ask{&c}, {}, {}, [](const int& v, const error&) { return -v; });
-  });
+  harness<plain> h(
+      [&] { return plain(ask{&c}, {}, {}, [](const int& v, const error&) { return -v; }); });
   h.open();
   h.push(numbers(5, 6));
   c.fail(5);
@@ -266,7 +265,8 @@ TEST_CASE("a fallback takes the place of a result") {
 
 TEST_CASE("with on_failure::fail the pipeline fails when more failures come than allowed") {
   calls c;
-  auto h = make<plain>(c, {.failure = on_failure::fail, .failures_allowed = 1, .failures_within = 10s});
+  auto h =
+      make<plain>(c, {.failure = on_failure::fail, .failures_allowed = 1, .failures_within = 10s});
   h.open();
   h.push(numbers(0, 2));
   c.fail(0);

@@ -38,12 +38,8 @@ using step = script_step<left_record, right_record>;
 
 timestamp at(int t) { return timestamp{duration{t}}; }
 
-step left(int t, int key, int id) {
-  return {0, emitted<left_record>{{key, id}, at(t)}};
-}
-step right(int t, int key, int id) {
-  return {1, emitted<right_record>{{key, id}, at(t)}};
-}
+step left(int t, int key, int id) { return {0, emitted<left_record>{{key, id}, at(t)}}; }
+step right(int t, int key, int id) { return {1, emitted<right_record>{{key, id}, at(t)}}; }
 step watermark(std::size_t input, timestamp t) { return {input, control::watermark(t)}; }
 
 int key_of(const step& s) {
@@ -109,17 +105,22 @@ std::vector<pair_seen> oracle(const std::vector<step>& script, bool hold) {
 
 TEST_CASE("by event time, a record gets the right value with the greatest time not after its own") {
   auto v = verifier<join>({.mode = join_mode::by_event_time, .without_partner = unmatched::drop});
-  const std::vector<step> script{right(10, 1, 100), left(20, 1, 1),  left(9, 1, 2),
-                                 right(15, 1, 101), right(20, 1, 102), right(25, 1, 103),
-                                 watermark(0, max_timestamp), watermark(1, max_timestamp)};
+  const std::vector<step> script{right(10, 1, 100),
+                                 left(20, 1, 1),
+                                 left(9, 1, 2),
+                                 right(15, 1, 101),
+                                 right(20, 1, 102),
+                                 right(25, 1, 103),
+                                 watermark(0, max_timestamp),
+                                 watermark(1, max_timestamp)};
   CHECK(pairs(v.run(script, 1, false, false)) == std::vector<pair_seen>{{1, 102}});
 }
 
 TEST_CASE("a held record gets the first right value after it, at the later time") {
   auto v = verifier<join>({});
-  const std::vector<step> script{left(5, 1, 1), watermark(0, at(6)), watermark(1, at(6)),
-                                 right(30, 1, 101), right(20, 1, 100), watermark(0, max_timestamp),
-                                 watermark(1, max_timestamp)};
+  const std::vector<step> script{
+      left(5, 1, 1),     watermark(0, at(6)),         watermark(1, at(6)),        right(30, 1, 101),
+      right(20, 1, 100), watermark(0, max_timestamp), watermark(1, max_timestamp)};
   const auto results = v.run(script, 8, false, false);
   REQUIRE(results.size() == 1);
   CHECK(results[0].value.right.id == 100);
@@ -128,8 +129,8 @@ TEST_CASE("a held record gets the first right value after it, at the later time"
 
 TEST_CASE("by arrival, a record gets what has come before it") {
   auto v = verifier<join>({.mode = join_mode::by_arrival, .without_partner = unmatched::drop});
-  const std::vector<step> script{left(1, 1, 1), right(50, 1, 100), left(2, 1, 2), right(10, 1, 101),
-                                 left(3, 1, 3), left(4, 2, 4)};
+  const std::vector<step> script{left(1, 1, 1),     right(50, 1, 100), left(2, 1, 2),
+                                 right(10, 1, 101), left(3, 1, 3),     left(4, 2, 4)};
   CHECK(pairs(v.run(script, 1, false, false)) == std::vector<pair_seen>{{2, 100}, {3, 101}});
 }
 
@@ -156,7 +157,8 @@ TEST_CASE("beyond the limit of held records they become dead letters") {
   CHECK(h.results().size() == 3);
 }
 
-TEST_CASE("random scripts give the naive result: one at a time, batched, restored, with a full output") {
+TEST_CASE(
+    "random scripts give the naive result: one at a time, batched, restored, with a full output") {
   const auto seed = static_cast<std::uint32_t>(Catch::rngSeed());
   INFO("seed " << seed);
   std::mt19937 random(seed);

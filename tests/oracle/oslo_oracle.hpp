@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// What the bike-station pipeline must make of recorded reports, as a plain program: two passes over
-/// lists, a general JSON parser, no code of the library. Quadratic where that is simplest.
+/// What the bike-station pipeline must make of recorded reports, as a plain program: two passes
+/// over lists, a general JSON parser, no code of the library. Quadratic where that is simplest.
 #pragma once
 
 #include <simdjson.h>

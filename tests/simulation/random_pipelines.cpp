@@ -74,7 +74,8 @@ parameters random_parameters(std::mt19937& random) {
   }
   p.lag = duration{pick(60)};
   const int slide = 1 + pick(40);
-  p.windows = {.size = duration{1 + pick(200)}, .slide = duration{slide}, .offset = duration{pick(slide)}};
+  p.windows = {
+      .size = duration{1 + pick(200)}, .slide = duration{slide}, .offset = duration{pick(slide)}};
   p.lateness = duration{pick(3) == 0 ? pick(80) : 0};
   p.modulus = 1 + pick(5);
   p.join = pick(3) == 0 ? join_mode::by_arrival : join_mode::by_event_time;
@@ -95,9 +96,11 @@ lines run(const parameters& given, std::size_t workers, std::uint64_t seed) {
   pipeline p("random");
   p.parallelism(workers).ring_batches(2 + seed % 3);
   memory::sink<std::string> out;
-  auto in = p.source("in", scripted_source{std::make_shared<std::vector<std::vector<event>>>(given.batches)})
-                .filter([m = given.modulus](const event& e) { return e.value % m == 0; })
-                .event_time([](const event& e) { return at(e.time); }, bounded_lag{given.lag});
+  auto in =
+      p.source("in",
+               scripted_source{std::make_shared<std::vector<std::vector<event>>>(given.batches)})
+          .filter([m = given.modulus](const event& e) { return e.value % m == 0; })
+          .event_time([](const event& e) { return at(e.time); }, bounded_lag{given.lag});
   auto keyed = in.key_by([](const event& e) { return e.key; });
   side_output<event> late("late");
   auto stats = keyed.window(given.windows)
@@ -105,21 +108,27 @@ lines run(const parameters& given, std::size_t workers, std::uint64_t seed) {
                    .late_to(late)
                    .aggregate("stats", compose(count{}, sum(&event::value)));
   using result = typename decltype(stats)::value_type;
-  stats.map([](const result& r) {
-         return "window " + std::to_string(r.key) + " " +
-                std::to_string(r.window.start.time_since_epoch().count()) + ": " +
-                std::to_string(std::get<0>(r.value)) + " " + std::to_string(std::get<1>(r.value));
-       }).to("windows", out);
+  stats
+      .map([](const result& r) {
+        return "window " + std::to_string(r.key) + " " +
+               std::to_string(r.window.start.time_since_epoch().count()) + ": " +
+               std::to_string(std::get<0>(r.value)) + " " + std::to_string(std::get<1>(r.value));
+      })
+      .to("windows", out);
   stats.side(late)
-      .map([](const event& e) { return "late " + std::to_string(e.time) + " " + std::to_string(e.value); })
+      .map([](const event& e) {
+        return "late " + std::to_string(e.time) + " " + std::to_string(e.value);
+      })
       .to("late", out);
   side_output<event> behind("behind");
-  auto enriched = keyed.join_latest("join", stats,
-                                    {.mode = given.join, .without_partner = given.without_partner}, behind);
-  enriched.map([](const joined<event, result>& j) {
-            return "join " + std::to_string(j.left.value) + " " + std::to_string(j.left.time) + " with " +
-                   std::to_string(j.right.window.start.time_since_epoch().count());
-          }).to("joined", out);
+  auto enriched = keyed.join_latest(
+      "join", stats, {.mode = given.join, .without_partner = given.without_partner}, behind);
+  enriched
+      .map([](const joined<event, result>& j) {
+        return "join " + std::to_string(j.left.value) + " " + std::to_string(j.left.time) +
+               " with " + std::to_string(j.right.window.start.time_since_epoch().count());
+      })
+      .to("joined", out);
   keyed
       .process<std::string>(
           "totals",
@@ -134,16 +143,17 @@ lines run(const parameters& given, std::size_t workers, std::uint64_t seed) {
       .to("timers", out);
   if (given.rekey) {
     // A second exchange: what arrives there depends on the schedule, its sums do not.
-    in.map([](const event& e) { return event{e.value % 3, e.time, e.value}; })
+    in.map([](const event& e) {
+        return event{e.value % 3, e.time, e.value};
+      })
         .key_by([](const event& e) { return e.key; })
-        .process<std::string>("second",
-                              [](const event& e, totals& t, auto& ctx) {
-                                if (t.sum == 0) ctx.timer_at(max_timestamp);
-                                t.sum += 1 + e.value;
-                              },
-                              [](timestamp, totals& t, auto& ctx) {
-                                ctx.emit("second " + std::to_string(t.sum));
-                              })
+        .process<std::string>(
+            "second",
+            [](const event& e, totals& t, auto& ctx) {
+              if (t.sum == 0) ctx.timer_at(max_timestamp);
+              t.sum += 1 + e.value;
+            },
+            [](timestamp, totals& t, auto& ctx) { ctx.emit("second " + std::to_string(t.sum)); })
         .to("seconds", out);
   }
   p.start(sim);

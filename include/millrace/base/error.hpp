@@ -14,26 +14,26 @@ namespace millrace {
 
 /// What can go wrong outside the process or inside a record.
 enum class errc {
-  timeout = 1,        ///< an operation did not finish in its time
-  aborted,            ///< given up because the pipeline stops
-  abandoned,          ///< a completion handle was dropped without an answer
-  overloaded,         ///< a bound was reached and the policy is to refuse
-  circuit_open,       ///< refused without a try: the peer has failed too often lately
-  malformed,          ///< bytes that do not follow their format
-  missing_field,      ///< a required member is absent
-  wrong_type,         ///< a member has another type than its description says
-  out_of_range,       ///< a value that its type cannot hold
-  too_large,          ///< above a configured limit
-  protocol_error,     ///< the peer broke its protocol
-  connection_closed,  ///< the peer closed the connection
-  connection_refused, ///< the peer said no: authentication, authorization, unknown resource
-  session_taken_over, ///< another client connected with the same client id
-  rejected,           ///< the peer answered and will not accept this item, ever
-  unavailable,        ///< the peer answered that it cannot serve now; try again later
-  incompatible,       ///< data written by another type or version
-  corrupt,            ///< checksum or structure of stored data is wrong
-  not_serializable,   ///< a type that has no description and no serializer
-  not_supported,      ///< asked for something that this peer or part cannot do
+  timeout = 1,         ///< an operation did not finish in its time
+  aborted,             ///< given up because the pipeline stops
+  abandoned,           ///< a completion handle was dropped without an answer
+  overloaded,          ///< a bound was reached and the policy is to refuse
+  circuit_open,        ///< refused without a try: the peer has failed too often lately
+  malformed,           ///< bytes that do not follow their format
+  missing_field,       ///< a required member is absent
+  wrong_type,          ///< a member has another type than its description says
+  out_of_range,        ///< a value that its type cannot hold
+  too_large,           ///< above a configured limit
+  protocol_error,      ///< the peer broke its protocol
+  connection_closed,   ///< the peer closed the connection
+  connection_refused,  ///< the peer said no: authentication, authorization, unknown resource
+  session_taken_over,  ///< another client connected with the same client id
+  rejected,            ///< the peer answered and will not accept this item, ever
+  unavailable,         ///< the peer answered that it cannot serve now; try again later
+  incompatible,        ///< data written by another type or version
+  corrupt,             ///< checksum or structure of stored data is wrong
+  not_serializable,    ///< a type that has no description and no serializer
+  not_supported,       ///< asked for something that this peer or part cannot do
 };
 
 /// The category of `errc`; messages are plain English. Thread safe.

@@ -42,9 +42,7 @@ class [[nodiscard]] result {
   const millrace::error& error() const noexcept { return *std::get_if<1>(&state_); }
 
  private:
-  [[noreturn]] T& throw_error() const {
-    throw std::system_error(error().code, error().message);
-  }
+  [[noreturn]] T& throw_error() const { throw std::system_error(error().code, error().message); }
 
   std::variant<T, millrace::error> state_;
 };

@@ -21,14 +21,13 @@ struct payload_view {
 };
 
 /// A codec with `decoder<T>`: `decode(payload_view, T& out)` fills `out`, which may be a recycled
-/// value, completely, or says what is wrong. Must not allocate on success when `out` has the memory.
+/// value, completely, or says what is wrong. Must not allocate on success when `out` has the
+/// memory.
 template <class C, class T>
-concept decoder_for = std::copy_constructible<C> &&
-                      requires(const C& codec, payload_view bytes, T& out) {
-                        {
-                          codec.template make_decoder<T>().decode(bytes, out)
-                        } -> std::same_as<result<void>>;
-                      };
+concept decoder_for =
+    std::copy_constructible<C> && requires(const C& codec, payload_view bytes, T& out) {
+      { codec.template make_decoder<T>().decode(bytes, out) } -> std::same_as<result<void>>;
+    };
 
 /// A codec with `encoder<T>`: `encode(const T&, std::string& out)` appends the value to `out`.
 template <class C, class T>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// `broadcast_stream<B>` and what comes of `stream.with(it)`: records seen together with the current
-/// broadcast value. Streams must not outlive their pipeline.
+/// `broadcast_stream<B>` and what comes of `stream.with(it)`: records seen together with the
+/// current broadcast value. Streams must not outlive their pipeline.
 #pragma once
 
 #include <millrace/dsl/stream.hpp>
@@ -50,8 +50,9 @@ class with_stream {
     if constexpr (std::is_invocable_v<F&, const T&, const B&>) {
       return Stream(pairs_).map(with_both<F>{std::move(f)});
     } else {
-      static_assert(wrong<F>,
-                    "with(b).map(f): f must be callable as f(const T&, const B&) and return a value");
+      static_assert(
+          wrong<F>,
+          "with(b).map(f): f must be callable as f(const T&, const B&) and return a value");
       return pairs_;
     }
   }

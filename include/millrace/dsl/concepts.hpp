@@ -12,8 +12,8 @@ namespace millrace {
 
 /// `f(const T&)` returns a value.
 template <class F, class T>
-concept mapper = std::is_invocable_v<F&, const T&> &&
-                 !std::is_void_v<std::invoke_result_t<F&, const T&>>;
+concept mapper =
+    std::is_invocable_v<F&, const T&> && !std::is_void_v<std::invoke_result_t<F&, const T&>>;
 
 /// `f(const T&)` returns something that converts to bool.
 template <class F, class T>
@@ -32,9 +32,8 @@ concept flat_mapper = mapper<F, T> && requires(std::invoke_result_t<F&, const T&
 
 /// `f(const T&)` returns something that converts to `timestamp`.
 template <class F, class T>
-concept time_extractor = mapper<F, T> && requires(std::invoke_result_t<F&, const T&> time) {
-  time.time_since_epoch();
-};
+concept time_extractor =
+    mapper<F, T> && requires(std::invoke_result_t<F&, const T&> time) { time.time_since_epoch(); };
 
 /// For static_asserts that must fail only when instantiated.
 template <class...>

@@ -59,8 +59,8 @@ class keyed_stream : public stream_api<keyed_stream<K, T, Chain>, T, Chain> {
       using op = process_operator<K, state, Out, OnRecord, no_timer, OnTimer>;
       return this->template keyed_node<Out, T>(
           "process", std::move(name),
-          [on_record = std::move(on_record), on_timer = std::move(on_timer)](
-              std::shared_ptr<key_table<K>> keys) {
+          [on_record = std::move(on_record),
+           on_timer = std::move(on_timer)](std::shared_ptr<key_table<K>> keys) {
             return op(on_record, {}, on_timer, std::move(keys));
           });
     } else {
@@ -79,9 +79,9 @@ class keyed_stream : public stream_api<keyed_stream<K, T, Chain>, T, Chain> {
   /// Each record with the last value of `right` that has the same key. Records that come after
   /// their watermark go to `late`.
   template <class R, class C>
-  keyed_stream<K, joined<T, R>> join_latest(
-      std::string name, const keyed_stream<K, R, C>& right, join_latest_options options = {},
-      side_output<T> late = side_output<T>("late")) const {
+  keyed_stream<K, joined<T, R>> join_latest(std::string name, const keyed_stream<K, R, C>& right,
+                                            join_latest_options options = {},
+                                            side_output<T> late = side_output<T>("late")) const {
     return join<false>(std::move(name), right, options, std::move(late));
   }
 
@@ -106,14 +106,14 @@ class keyed_stream : public stream_api<keyed_stream<K, T, Chain>, T, Chain> {
     const stream_origin from = this->origin();
     const domain_id domain = core.domain(from);
     (core.nodes().unite(domain, core.domain(others.origin())), ...);
-    const node_id id = core.add(
-        std::move(kind), std::move(name), true,
-        [make = std::move(make), domain](build_context& context) {
-          auto keys = context.table<key_table<K>>(domain);
-          using op = decltype(make(keys));
-          return std::unique_ptr<subtask>(std::make_unique<operator_subtask<op, Ins...>>(
-              built_by{}, [&] { return make(keys); }));
-        });
+    const node_id id =
+        core.add(std::move(kind), std::move(name), true,
+                 [make = std::move(make), domain](build_context& context) {
+                   auto keys = context.table<key_table<K>>(domain);
+                   using op = decltype(make(keys));
+                   return std::unique_ptr<subtask>(std::make_unique<operator_subtask<op, Ins...>>(
+                       built_by{}, [&] { return make(keys); }));
+                 });
     core.set_domain(id, domain);
     core.template connect<T>(from, id);
     (core.template connect<typename Others::value_type>(others.origin(), id), ...);

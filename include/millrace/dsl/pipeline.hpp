@@ -51,11 +51,11 @@ class pipeline {
   auto source(std::string name, S description) {
     if constexpr (source_description<S>) {
       using T = typename S::value_type;
-      const node_id id = core_.add("source", std::move(name), false,
-                                   from_prototype(std::move(description), [](S s, build_context&) {
-                                     return std::unique_ptr<subtask>(
-                                         std::make_unique<source_subtask<S>>(std::move(s)));
-                                   }));
+      const node_id id = core_.add(
+          "source", std::move(name), false,
+          from_prototype(std::move(description), [](S s, build_context&) {
+            return std::unique_ptr<subtask>(std::make_unique<source_subtask<S>>(std::move(s)));
+          }));
       return stream<T>(core_, {id, 0});
     } else {
       static_assert(wrong<S>,

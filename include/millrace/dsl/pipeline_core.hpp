@@ -27,7 +27,8 @@ class pipeline_core {
   /// Adds a node with a factory; edges are added with `connect`.
   template <class Make>
   node_id add(std::string kind, std::string name, bool parallel, Make make) {
-    auto node = std::make_unique<made_node<Make>>(std::move(kind), std::move(name), std::move(make));
+    auto node =
+        std::make_unique<made_node<Make>>(std::move(kind), std::move(name), std::move(make));
     node->parallel = parallel;
     return graph_.add(std::move(node));
   }

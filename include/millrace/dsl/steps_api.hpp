@@ -180,11 +180,10 @@ class steps_api {
   node_id make_node(Chain steps) const {
     auto& graph = core_->nodes();
     const bool parallel = core_->parallel(from_);
-    const node_id id = core_->add(label_, {}, parallel,
-                                  from_prototype(std::move(steps), [](Chain c, build_context&) {
-                                    return std::unique_ptr<subtask>(
-                                        std::make_unique<steps_subtask<Chain>>(std::move(c)));
-                                  }));
+    const node_id id = core_->add(
+        label_, {}, parallel, from_prototype(std::move(steps), [](Chain c, build_context&) {
+          return std::unique_ptr<subtask>(std::make_unique<steps_subtask<Chain>>(std::move(c)));
+        }));
     core_->template connect<typename Chain::input_type>(from_, id);
     graph.node(id).domain = graph.node(from_.node).domain;
     return id;

@@ -65,12 +65,11 @@ class stream_api : public steps_api<Derived, T, Chain> {
       const stream_origin from = origin();
       bool parallel = false;
       if constexpr (requires { S::parallel; }) parallel = S::parallel && core().parallel(from);
-      const node_id id =
-          core().add("sink", std::move(name), parallel,
-                     from_prototype(std::move(sink), [](S s, build_context&) {
-                       return std::unique_ptr<subtask>(
-                           std::make_unique<sink_subtask<S, T>>(std::move(s)));
-                     }));
+      const node_id id = core().add(
+          "sink", std::move(name), parallel,
+          from_prototype(std::move(sink), [](S s, build_context&) {
+            return std::unique_ptr<subtask>(std::make_unique<sink_subtask<S, T>>(std::move(s)));
+          }));
       core().template connect<T>(from, id);
     } else {
       static_assert(wrong<S>,
@@ -112,8 +111,7 @@ class stream_api : public steps_api<Derived, T, Chain> {
   template <class U>
   stream<U> side(const side_output<U>& tag) const {
     const stream_origin from = origin();
-    const std::size_t port =
-        core().nodes().side_port(from.node, tag.identity(), edge_type_of<U>());
+    const std::size_t port = core().nodes().side_port(from.node, tag.identity(), edge_type_of<U>());
     return stream<U>(core(), {from.node, port});
   }
 
@@ -138,12 +136,12 @@ class stream_api : public steps_api<Derived, T, Chain> {
     side_output<T> rest("rest");
     using op = split_operator<T, F>;
     const stream_origin from = origin();
-    const node_id id = core().add(
-        "split", {}, core().parallel(from),
-        [predicate = std::move(predicate), rest](build_context&) {
-          return std::unique_ptr<subtask>(
-              std::make_unique<operator_subtask<op, T>>(op{predicate, rest}));
-        });
+    const node_id id =
+        core().add("split", {}, core().parallel(from),
+                   [predicate = std::move(predicate), rest](build_context&) {
+                     return std::unique_ptr<subtask>(
+                         std::make_unique<operator_subtask<op, T>>(op{predicate, rest}));
+                   });
     core().template connect<T>(from, id);
     stream<T> yes(core(), {id, 0});
     return {yes, yes.side(rest)};
@@ -154,13 +152,14 @@ class stream_api : public steps_api<Derived, T, Chain> {
   auto with(const broadcast_stream<B>& values, with_options options = {}) const;
 
   /// Calls `f` for each record without waiting: a coroutine `f(const T&) -> awaitable<R>`, or
-  /// `f(const T&, async_reply<R>)`. `lane_of(const T&)` names the peer a record is for: each has its
-  /// own limit, waiting line and circuit breaker. `fallback(const T&, const error&)` takes the place
-  /// of a result that could not be had. The result is not keyed.
+  /// `f(const T&, async_reply<R>)`. `lane_of(const T&)` names the peer a record is for: each has
+  /// its own limit, waiting line and circuit breaker. `fallback(const T&, const error&)` takes the
+  /// place of a result that could not be had. The result is not keyed.
   template <class R = void, class F, class LaneOf = one_lane>
-  auto async_map(std::string name, F f, async_options options = {}, LaneOf lane_of = {},
-                 std::function<typename detail::async_result_or<R, F, T>::type(const T&, const error&)>
-                     fallback = {}) const;
+  auto async_map(
+      std::string name, F f, async_options options = {}, LaneOf lane_of = {},
+      std::function<typename detail::async_result_or<R, F, T>::type(const T&, const error&)>
+          fallback = {}) const;
 
   /// The same; R is a range whose elements are emitted.
   template <class R = void, class F, class LaneOf = one_lane>
@@ -177,8 +176,8 @@ class stream_api : public steps_api<Derived, T, Chain> {
       static_assert(key_type<key>, "key_by(f): the key must be copyable and equality comparable");
       auto& nodes = core().nodes();
       const stream_origin from = origin();
-      const node_id id = nodes.add(
-          std::make_unique<key_by_node<T, key, F>>(std::move(f), nodes.new_domain()));
+      const node_id id =
+          nodes.add(std::make_unique<key_by_node<T, key, F>>(std::move(f), nodes.new_domain()));
       core().template connect<T>(from, id, routing::by_key);
       return keyed_stream<key, T>(core(), {id, 0});
     } else {
@@ -216,12 +215,12 @@ class stream : public stream_api<stream<T, Chain>, T, Chain> {
     if constexpr (time_extractor<F, T>) {
       auto& core = this->core();
       const stream_origin from = this->origin();
-      const node_id id = core.add("event_time", {}, core.parallel(from),
-                                  from_prototype(std::move(f), [options](F g, build_context&) {
-                                    return std::unique_ptr<subtask>(
-                                        std::make_unique<event_time_subtask<T, F>>(std::move(g),
-                                                                                   options));
-                                  }));
+      const node_id id =
+          core.add("event_time", {}, core.parallel(from),
+                   from_prototype(std::move(f), [options](F g, build_context&) {
+                     return std::unique_ptr<subtask>(
+                         std::make_unique<event_time_subtask<T, F>>(std::move(g), options));
+                   }));
       core.template connect<T>(from, id);
       return stream<T>(core, {id, 0});
     } else {
@@ -233,7 +232,9 @@ class stream : public stream_api<stream<T, Chain>, T, Chain> {
   }
 
   /// Every worker gets all values; see `with`.
-  broadcast_stream<T> broadcast() const { return broadcast_stream<T>(this->core(), this->origin()); }
+  broadcast_stream<T> broadcast() const {
+    return broadcast_stream<T>(this->core(), this->origin());
+  }
 
   template <class U, class C>
   stream<U, C> rebind(stream_origin from, C steps, std::string label) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// `keyed.window(...)`: what can be done per key and window. Streams must not outlive their pipeline.
+/// `keyed.window(...)`: what can be done per key and window. Streams must not outlive their
+/// pipeline.
 #pragma once
 
 #include <millrace/dsl/stream.hpp>
@@ -44,8 +45,7 @@ class windowed_stream {
       return keyed_stream<K, T>(*core_, from_)
           .template keyed_node<typename op::output_type, T>(
               "window", std::move(name),
-              [self = *this, aggregate = std::move(aggregate)](
-                  std::shared_ptr<key_table<K>> keys) {
+              [self = *this, aggregate = std::move(aggregate)](std::shared_ptr<key_table<K>> keys) {
                 return op(self.assigner_, self.lateness_, aggregate, std::move(keys), self.late_);
               });
     } else {

@@ -19,8 +19,8 @@
 namespace millrace {
 
 enum class async_order : std::uint8_t {
-  ordered,    ///< results leave in the order of their inputs
-  unordered,  ///< free order between two watermarks: lower latency
+  ordered,       ///< results leave in the order of their inputs
+  unordered,     ///< free order between two watermarks: lower latency
   as_completed,  ///< results leave when they come, watermarks wait for those before them: a slow
                  ///< lane does not hold up the others
 };
@@ -54,10 +54,10 @@ struct async_options {
   retry_options retry{};
   std::uint32_t failures_allowed = 0;  ///< with on_failure::fail: that many ...
   std::chrono::nanoseconds failures_within = std::chrono::minutes{1};  ///< ... in this time
-  std::size_t waiting = 1024;          ///< records that may wait per lane
-  std::size_t most_lanes = 64;         ///< further names share the last lane
+  std::size_t waiting = 1024;   ///< records that may wait per lane
+  std::size_t most_lanes = 64;  ///< further names share the last lane
   on_overflow overflow = on_overflow::wait;
-  breaker_options breaker{};           ///< per lane
+  breaker_options breaker{};  ///< per lane
 };
 
 /// Where replies go. Implemented by the operator; kept alive by the handles.
@@ -109,7 +109,8 @@ class async_reply {
     if (target_) target_->on_cancel(call_, std::move(hook));
   }
 
-  /// The worker's environment: executor, clock, timers. On the worker's thread only, while unanswered.
+  /// The worker's environment: executor, clock, timers. On the worker's thread only, while
+  /// unanswered.
   environment& env() const { return target_->env(); }
 
  private:
@@ -117,8 +118,8 @@ class async_reply {
   std::uint64_t call_ = 0;
 };
 
-/// `f(const T&, async_reply<R>)` starts a call and returns at once. The record stays valid until the
-/// reply is completed or dropped, or the call is cancelled.
+/// `f(const T&, async_reply<R>)` starts a call and returns at once. The record stays valid until
+/// the reply is completed or dropped, or the call is cancelled.
 template <class F, class T, class R>
 concept async_function = std::invocable<F&, const T&, async_reply<R>>;
 

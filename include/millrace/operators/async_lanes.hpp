@@ -17,6 +17,14 @@
 
 namespace millrace {
 
+/// All records in one lane.
+struct one_lane {
+  template <class T>
+  std::string_view operator()(const T&) const noexcept {
+    return {};
+  }
+};
+
 /// One peer's share of an async operator.
 struct async_lane {
   async_lane(std::string lane_name, const async_options& options, metric_group& metrics)
@@ -33,8 +41,8 @@ struct async_lane {
   std::size_t in_flight = 0;
   std::deque<std::uint32_t> waiting;
   circuit_breaker breaker;
-  counter& calls;         ///< attempts started
-  counter& failures;      ///< attempts that failed, timeouts included
+  counter& calls;     ///< attempts started
+  counter& failures;  ///< attempts that failed, timeouts included
   counter& timeouts;
   counter& refused;       ///< without a try: breaker open, or waiting line full
   counter& microseconds;  ///< total time of answered attempts

@@ -6,14 +6,15 @@
 
 #include <millrace/operators/async.hpp>
 #include <millrace/operators/async_lanes.hpp>
+#include <millrace/operators/async_policies.hpp>
 #include <millrace/operators/context.hpp>
+#include <millrace/operators/reply_mailbox.hpp>
 #include <millrace/state/keyed_state.hpp>
 
 #include <algorithm>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,64 +22,6 @@
 #include <vector>
 
 namespace millrace {
-
-/// All records in one lane.
-struct one_lane {
-  template <class T>
-  std::string_view operator()(const T&) const noexcept {
-    return {};
-  }
-};
-
-/// Carries replies to the operator's worker. Outlives the operator when handles do.
-template <class R>
-class reply_mailbox final : public reply_target<R> {
- public:
-  using outcome = std::variant<R, error>;
-  using deliver = std::function<void(std::uint64_t call, outcome)>;
-  using hook = std::function<void(std::uint64_t call, std::function<void()>)>;
-
-  reply_mailbox(environment& env, deliver to, hook on_hook)
-      : env_(&env), deliver_(std::move(to)), hook_(std::move(on_hook)) {}
-
-  void complete(std::uint64_t call, R value) override { arrive(call, outcome(std::in_place_index<0>, std::move(value))); }
-  void fail(std::uint64_t call, error reason) override { arrive(call, outcome(std::in_place_index<1>, std::move(reason))); }
-  void on_cancel(std::uint64_t call, std::function<void()> f) override {
-    if (hook_) hook_(call, std::move(f));
-  }
-  environment& env() override { return *env_; }
-
-  /// The operator is gone; answers from now on are dropped.
-  void close() {
-    const std::lock_guard lock(mutex_);
-    env_ = nullptr;
-    deliver_ = nullptr;
-    hook_ = nullptr;
-  }
-
- private:
-  void arrive(std::uint64_t call, outcome what) {
-    std::unique_lock lock(mutex_);
-    if (env_ == nullptr) return;
-    if (env_->on_worker()) {
-      lock.unlock();
-      return deliver_(call, std::move(what));
-    }
-    auto shared = std::make_shared<outcome>(std::move(what));
-    env_->post([self = self_.lock(), call, shared] {
-      if (self && self->deliver_) self->deliver_(call, std::move(*shared));
-    });
-  }
-
- public:
-  std::weak_ptr<reply_mailbox> self_;
-
- private:
-  std::mutex mutex_;
-  environment* env_;
-  deliver deliver_;
-  hook hook_;
-};
 
 /// `Out` is R, or R's element type when `Flatten`.
 template <class In, class R, bool Flatten, class F, class LaneOf = one_lane>
@@ -124,8 +67,7 @@ class async_operator {
         [this](std::uint64_t call, std::function<void()> hook) {
           if (call_state* found = find(call)) found->cancel = std::move(hook);
         });
-    mailbox_->self_ = mailbox_;
-    segments_.emplace_back();
+    mailbox_->set_self(mailbox_);
     if (!restored_.empty()) c.request_resume();
   }
 
@@ -140,13 +82,8 @@ class async_operator {
   void process(In&& value, context& c) { accept(std::move(value), c.time(), c.slot()); }
 
   void queue_watermark(timestamp time, context& c) {
-    if (segments_.size() == 1 && segments_.front().order.empty()) return c.forward_watermark(time);
-    if (segments_.back().order.empty() && segments_.size() > 1) {
-      segments_[segments_.size() - 2].closing = time;
-      return;
-    }
-    segments_.back().closing = time;
-    segments_.emplace_back();
+    if (segments_.empty()) return c.forward_watermark(time);
+    segments_.close(time);
   }
 
   void on_resume(context& c) {
@@ -170,9 +107,7 @@ class async_operator {
   /// Inputs whose results have not left yet; they are issued again after `restore`.
   void save(snapshot_writer& to) const {
     to.varint(outstanding_ + restored_.size());
-    for (const auto& s : segments_) {
-      for (const std::uint32_t i : s.order) save_input(to, calls_[i].value, calls_[i].time);
-    }
+    segments_.for_each([&](std::uint32_t i) { save_input(to, calls_[i].value, calls_[i].time); });
     for (const auto& r : restored_) save_input(to, r.value, r.time);
   }
   void restore(snapshot_reader& from) {
@@ -187,27 +122,8 @@ class async_operator {
   }
 
  private:
-  enum class phase : std::uint8_t { waiting, running, delayed, finished };
-
-  struct call_state {
-    In value{};
-    timestamp time{};
-    slot_index slot = no_slot;
-    std::uint32_t generation = 0;
-    std::uint32_t attempt = 0;
-    phase now = phase::finished;
-    async_lane* lane = nullptr;
-    std::uint64_t epoch = 0;  // number of its segment
-    std::chrono::nanoseconds deadline{};
-    std::chrono::nanoseconds started{};
-    timer_id retry_timer = 0;
-    std::function<void()> cancel;
-    std::optional<R> result;
-  };
-  struct segment {
-    std::deque<std::uint32_t> order;   // calls not emitted yet
-    std::optional<timestamp> closing;  // the watermark behind them
-  };
+  using call_state = async_call<In, R>;
+  using phase = call_phase;
   struct saved {
     In value{};
     timestamp time{};
@@ -238,9 +154,9 @@ class async_operator {
     call.time = time;
     call.slot = slot;
     call.attempt = 0;
-    call.epoch = first_segment_ + segments_.size() - 1;
+    call.epoch = segments_.current();
     call.lane = &lanes_->of(std::invoke(lane_of_, std::as_const(call.value)));
-    segments_.back().order.push_back(i);
+    segments_.add(i);
     ++outstanding_;
     auto& lane = *call.lane;
     if (lane.in_flight < options_.in_flight && lane.waiting.empty()) return begin(i);
@@ -267,7 +183,9 @@ class async_operator {
     ++call.lane->in_flight;
     call.lane->in_flight_now.add(1);
     call.deadline = now() + options_.timeout;
-    deadlines_.push_back({call.deadline, i, call.generation});
+    deadlines_.add({call.deadline, i, call.generation}, [this](const call_deadlines::entry& e) {
+      return calls_[e.call].generation != e.generation;
+    });
     arm_deadline();
     attempt(i);
   }
@@ -313,7 +231,8 @@ class async_operator {
     auto& call = calls_[i];
     const auto& retry = options_.retry;
     const bool wanted = call.attempt < retry.attempts && (!retry.when || retry.when(why));
-    const auto delay = wanted ? delay_before(call.attempt) : std::chrono::nanoseconds{};
+    const auto delay = wanted ? retry_delay(retry, call.attempt, context_->env().random())
+                              : std::chrono::nanoseconds{};
     if (!wanted || now() + delay >= call.deadline) return finish_failed(i, std::move(why));
     call.now = phase::delayed;
     call.retry_timer = context_->env().call_after(delay, [this, i] {
@@ -322,18 +241,10 @@ class async_operator {
     });
   }
 
-  std::chrono::nanoseconds delay_before(std::uint32_t attempts_made) {
-    const auto& retry = options_.retry;
-    double delay = static_cast<double>(retry.first_delay.count());
-    for (std::uint32_t k = 1; k < attempts_made; ++k) delay *= retry.multiplier;
-    delay = std::min(delay, static_cast<double>(retry.longest_delay.count()));
-    const double share = 0.5 + 0.5 * static_cast<double>(context_->env().random() >> 11U) * 0x1p-53;
-    return std::chrono::nanoseconds{static_cast<std::int64_t>(delay * share)};
-  }
-
   void arm_deadline() {
-    if (deadline_timer_ != 0 || deadlines_.empty()) return;
-    const auto wait = std::max(deadlines_.front().at - now(), std::chrono::nanoseconds{0});
+    const auto next = deadlines_.next();
+    if (deadline_timer_ != 0 || !next) return;
+    const auto wait = std::max(*next - now(), std::chrono::nanoseconds{0});
     deadline_timer_ = context_->env().call_after(wait, [this] {
       deadline_timer_ = 0;
       expire();
@@ -342,11 +253,9 @@ class async_operator {
 
   void expire() {
     const auto time = now();
-    while (!deadlines_.empty() && deadlines_.front().at <= time) {
-      const auto due = deadlines_.front();
-      deadlines_.pop_front();
-      auto& call = calls_[due.call];
-      if (call.generation != due.generation || call.now == phase::finished) continue;
+    while (const auto due = deadlines_.take_due(time)) {
+      auto& call = calls_[due->call];
+      if (call.generation != due->generation || call.now == phase::finished) continue;
       if (call.now == phase::running) {
         call.lane->timeouts.add();
         call.lane->failures.add();
@@ -354,7 +263,7 @@ class async_operator {
       }
       context_->env().cancel_timer(std::exchange(call.retry_timer, 0));
       auto hook = std::exchange(call.cancel, {});
-      finish_failed(due.call, {make_error_code(errc::timeout), {}});
+      finish_failed(due->call, {make_error_code(errc::timeout), {}});
       if (hook) hook();
     }
     arm_deadline();
@@ -392,18 +301,17 @@ class async_operator {
       return;
     }
     if (options_.failure == on_failure::ignore) return context_->counters().filtered.add();
-    if (options_.failure == on_failure::fail) {
-      const auto time = now();
-      failures_.push_back(time);
-      while (failures_.front() < time - options_.failures_within) failures_.pop_front();
-      if (failures_.size() > options_.failures_allowed) context_->fail(why);
+    if (options_.failure == on_failure::fail && failures_.exceeded(now(), options_)) {
+      context_->fail(why);
     }
     context_->set_current(call.time, call.slot);
     context_->dead_letter(why.to_string(), describe(call.value));
   }
 
   static std::string describe(const In& value) {
-    if constexpr (requires { { to_dead_letter(value) } -> std::convertible_to<std::string>; }) {
+    if constexpr (requires {
+                    { to_dead_letter(value) } -> std::convertible_to<std::string>;
+                  }) {
       return to_dead_letter(value);
     } else {
       return {};
@@ -422,11 +330,10 @@ class async_operator {
       if (!first.order.empty() || !first.closing) break;
       c.forward_watermark(*first.closing);
       segments_.pop_front();
-      ++first_segment_;
     }
   }
 
-  void emit_segment(segment& s, context& c) {
+  void emit_segment(call_segments::segment& s, context& c) {
     if (options_.order == async_order::ordered) {
       while (!s.order.empty() && done(s.order.front()) && !c.downstream_blocked()) {
         emit(s.order.front(), c);
@@ -446,8 +353,7 @@ class async_operator {
     std::size_t sent = 0;
     for (; sent < finished_.size() && !c.downstream_blocked(); ++sent) {
       const std::uint32_t i = finished_[sent];
-      auto& order = segments_[calls_[i].epoch - first_segment_].order;
-      order.erase(std::find(order.begin(), order.end(), i));
+      segments_.remove(calls_[i].epoch, i);
       emit(i, c);
     }
     finished_.erase(finished_.begin(), finished_.begin() + static_cast<std::ptrdiff_t>(sent));
@@ -472,12 +378,6 @@ class async_operator {
 
   std::chrono::nanoseconds now() const { return context_->env().monotonic(); }
 
-  struct deadline {
-    std::chrono::nanoseconds at;
-    std::uint32_t call;
-    std::uint32_t generation;
-  };
-
   F f_;
   LaneOf lane_of_;
   async_options options_;
@@ -488,11 +388,10 @@ class async_operator {
   std::deque<call_state> calls_;
   std::vector<std::uint32_t> free_;
   std::vector<std::uint32_t> finished_;
-  std::deque<segment> segments_;
-  std::uint64_t first_segment_ = 0;
-  std::deque<deadline> deadlines_;
+  call_segments segments_;
+  call_deadlines deadlines_;
   timer_id deadline_timer_ = 0;
-  std::deque<std::chrono::nanoseconds> failures_;
+  failure_window failures_;
   std::size_t outstanding_ = 0;
   std::vector<saved> restored_;
 };

@@ -32,13 +32,12 @@ struct async_adapter<boost::asio::awaitable<R, Executor>> {
     reply.on_cancel([signal] { signal->emit(boost::asio::cancellation_type::terminal); });
     // The coroutine may outlive the operator: its function and record go along.
     auto call = std::make_shared<call_state<F, T>>(f, value, std::move(reply));
-    boost::asio::co_spawn(
-        executor, call->f(std::as_const(call->value)),
-        boost::asio::bind_cancellation_slot(
-            signal->slot(), [call, signal](std::exception_ptr failure, R result) {
-              if (!failure) return call->reply(std::move(result));
-              call->reply.fail(to_error(failure));
-            }));
+    boost::asio::co_spawn(executor, call->f(std::as_const(call->value)),
+                          boost::asio::bind_cancellation_slot(
+                              signal->slot(), [call, signal](std::exception_ptr failure, R result) {
+                                if (!failure) return call->reply(std::move(result));
+                                call->reply.fail(to_error(failure));
+                              }));
   }
 
  private:

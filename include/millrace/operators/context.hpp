@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// What an operator sees while it works on a record, a watermark or a timer. Belongs to one subtask;
-/// not thread safe.
+/// What an operator sees while it works on a record, a watermark or a timer. Belongs to one
+/// subtask; not thread safe.
 #pragma once
 
 #include <millrace/base/environment.hpp>
@@ -22,7 +22,8 @@ class side_output {
  public:
   using value_type = T;
 
-  explicit side_output(std::string name) : name_(std::make_shared<const std::string>(std::move(name))) {}
+  explicit side_output(std::string name)
+      : name_(std::make_shared<const std::string>(std::move(name))) {}
   const std::string& name() const noexcept { return *name_; }
   const void* identity() const noexcept { return name_.get(); }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// The decode step: bytes to values by a codec, in the fused chain. What cannot be decoded becomes a
-/// dead letter with topic, payload and reason. Not thread safe: one copy per worker.
+/// The decode step: bytes to values by a codec, in the fused chain. What cannot be decoded becomes
+/// a dead letter with topic, payload and reason. Not thread safe: one copy per worker.
 #pragma once
 
 #include <millrace/codec/codec.hpp>

@@ -31,9 +31,8 @@ class source_subtask final : public subtask, private source_context {
   }
 
   void open() override {
-    guarded([&] {
-      reader_ = std::unique_ptr<reader_type>(new reader_type(description_.open(*this)));
-    });
+    guarded(
+        [&] { reader_ = std::unique_ptr<reader_type>(new reader_type(description_.open(*this))); });
   }
 
   void cancel() noexcept override { reader_.reset(); }
@@ -99,7 +98,8 @@ class source_subtask final : public subtask, private source_context {
 
   void dead_letter(std::string_view reason, std::string_view topic,
                    std::string_view payload) override {
-    emit_dead_letter({{}, std::string(reason), std::string(topic), std::string(payload), env().now()});
+    emit_dead_letter(
+        {{}, std::string(reason), std::string(topic), std::string(payload), env().now()});
   }
 
   void finish() {
@@ -135,9 +135,8 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
   explicit sink_subtask(S description) : description_(std::move(description)) {}
 
   void open() override {
-    guarded([&] {
-      writer_ = std::unique_ptr<writer_type>(new writer_type(description_.open(*this)));
-    });
+    guarded(
+        [&] { writer_ = std::unique_ptr<writer_type>(new writer_type(description_.open(*this))); });
   }
 
   void cancel() noexcept override { writer_.reset(); }

@@ -110,7 +110,8 @@ class event_time_subtask final : public subtask, private receiver<T> {
     for (std::size_t i = 0; i < records.size(); ++i) {
       const timestamp time = records.time(i);
       if (time > limit) {
-        emit_dead_letter({{}, "event time is ahead of the clock by more than the limit", {}, {}, time});
+        emit_dead_letter(
+            {{}, "event time is ahead of the clock by more than the limit", {}, {}, time});
         continue;
       }
       greatest = time > greatest ? time : greatest;

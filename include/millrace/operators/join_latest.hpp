@@ -67,7 +67,8 @@ class join_latest_operator {
   void process_left(L&& value, context& c) {
     if (options_.mode == join_mode::by_arrival) {
       auto& state = states_.obtain(c.slot());
-      if (!state.rights.empty()) return emit(std::move(value), state.rights.back().value, c, c.time(), c.slot());
+      if (!state.rights.empty())
+        return emit(std::move(value), state.rights.back().value, c, c.time(), c.slot());
       return without_partner(std::move(value), c.time(), c.slot(), state, c);
     }
     if (c.time() <= c.watermark()) {
@@ -281,7 +282,7 @@ class join_latest_operator {
   join_latest_options options_;
   keyed_state<K, key_state> states_;
   side_output<L> late_;
-  std::vector<left_record> waiting_;  // a heap by time, then arrival
+  std::vector<left_record> waiting_;   // a heap by time, then arrival
   std::vector<due_release> releases_;  // a heap by time
   std::uint64_t next_ = 0;
   std::size_t held_ = 0;

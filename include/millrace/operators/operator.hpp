@@ -19,7 +19,8 @@
 /// - `void open(C&)`: before the first record.
 /// - `progress|void on_watermark(timestamp, C&)`: before the watermark is handed on.
 /// - `progress|void on_end(C&)`: no more records; suspended until outstanding work is done.
-/// - `void queue_watermark(timestamp, C&)`: instead of `on_watermark`, for operators that hold records
+/// - `void queue_watermark(timestamp, C&)`: instead of `on_watermark`, for operators that hold
+/// records
 ///   without holding back their input: they call `C::forward_watermark` when it is time.
 /// - `void on_resume(C&)`: after `request_resume`, and when downstream takes records again.
 /// - `bool ready() const`: asked before each record; false holds records back until `on_resume`.
@@ -27,7 +28,8 @@
 /// - `save`, `restore`: all state. With keyed state: in terms of keys, never of slots.
 /// - `static constexpr bool keeps_records = true`: `process` takes `In&&` and keeps the value.
 /// With two inputs: `process_left` and `process_right` instead of `process`, and
-/// - `static constexpr bool right_is_auxiliary = true`: the right input has no say in watermarks, and
+/// - `static constexpr bool right_is_auxiliary = true`: the right input has no say in watermarks,
+/// and
 ///   the operator ends with its left input; `void on_right_end(C&)` tells that nothing more comes.
 #pragma once
 
@@ -54,12 +56,12 @@ concept operator_for = std::move_constructible<Op> && requires { typename Op::ou
 
 /// An operator with two inputs.
 template <class Op, class Left, class Right>
-concept two_input_operator_for =
-    std::move_constructible<Op> && requires { typename Op::output_type; } &&
-    requires(Op& op, Left& left, Right& right, operator_context<typename Op::output_type>& c) {
-      op.process_left(std::move(left), c);
-      op.process_right(std::move(right), c);
-    };
+concept two_input_operator_for = std::move_constructible<Op> && requires {
+  typename Op::output_type;
+} && requires(Op& op, Left& left, Right& right, operator_context<typename Op::output_type>& c) {
+  op.process_left(std::move(left), c);
+  op.process_right(std::move(right), c);
+};
 
 /// Tells that an operator comes from a function.
 struct built_by {};
@@ -76,9 +78,7 @@ class operator_subtask final : public subtask {
   /// `make()` returns the operator, which need not be movable.
   template <class Make>
   operator_subtask(built_by, Make&& make)
-      : op_(make()),
-        context_(*this, out_),
-        merger_(right_is_auxiliary ? 1 : sizeof...(Ins)) {
+      : op_(make()), context_(*this, out_), merger_(right_is_auxiliary ? 1 : sizeof...(Ins)) {
     bind_ports(std::index_sequence_for<Ins...>{});
     out_.count_in(&counters().records_out);
   }
@@ -363,12 +363,9 @@ class operator_subtask final : public subtask {
 
   template <class F>
   static bool call_hook(F&& hook) {
-    if constexpr (std::is_void_v<decltype(hook())>) {
-      hook();
-      return true;
-    } else {
-      return hook() == progress::done;
-    }
+    if constexpr (!std::is_void_v<decltype(hook())>) return hook() == progress::done;
+    hook();
+    return true;
   }
 
   template <class F>

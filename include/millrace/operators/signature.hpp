@@ -70,16 +70,16 @@ consteval auto process_state_of() {
 template <class F, class Context>
 using process_state_t = typename decltype(process_state_of<F, Context>())::type;
 
-/// How other kinds of asynchronous functions (coroutines) become callback functions; specialized for
-/// `boost::asio::awaitable<R>` in operators/awaitable.hpp. Members: `result_type`,
-/// `static void start(F&, const T&, async_reply<result_type>)`.
+/// How other kinds of asynchronous functions (coroutines) become callback functions; specialized
+/// for `boost::asio::awaitable<R>` in operators/awaitable.hpp. Members: `result_type`, `static void
+/// start(F&, const T&, async_reply<result_type>)`.
 template <class Returned>
 struct async_adapter {
   static constexpr bool known = false;
 };
 
-/// The result of an asynchronous function: what it returns as a coroutine, its `result_type`, or R of
-/// its `async_reply<R>` parameter; void when it cannot be seen.
+/// The result of an asynchronous function: what it returns as a coroutine, its `result_type`, or R
+/// of its `async_reply<R>` parameter; void when it cannot be seen.
 template <class F, class T>
 consteval auto async_result_of() {
   if constexpr (std::is_invocable_v<F&, const T&>) {

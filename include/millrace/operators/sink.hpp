@@ -65,9 +65,8 @@ class sink_context {
 /// A description may say `static constexpr bool parallel = true`: one writer per worker; otherwise
 /// all records meet in one writer.
 template <class S, class T>
-concept sink_for = std::copy_constructible<S> &&
-                   requires(const S& s, sink_context& context, const T& value, timestamp time) {
-                     s.open(context).write(value, time);
-                   };
+concept sink_for =
+    std::copy_constructible<S> && requires(const S& s, sink_context& context, const T& value,
+                                           timestamp time) { s.open(context).write(value, time); };
 
 }  // namespace millrace

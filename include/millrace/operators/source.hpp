@@ -91,10 +91,10 @@ class source_output {
 /// - `save(snapshot_writer&)`, `restore(snapshot_reader&)`: its position.
 /// - `checkpoint_complete(std::uint64_t id)`: what was saved under `id` is durable.
 template <class S>
-concept source_description =
-    std::copy_constructible<S> && requires { typename S::value_type; } &&
-    requires(const S& s, source_context& context, source_output<typename S::value_type>& out) {
-      { s.open(context).poll(out) } -> std::same_as<poll_status>;
-    };
+concept source_description = std::copy_constructible<S> && requires {
+  typename S::value_type;
+} && requires(const S& s, source_context& context, source_output<typename S::value_type>& out) {
+  { s.open(context).poll(out) } -> std::same_as<poll_status>;
+};
 
 }  // namespace millrace

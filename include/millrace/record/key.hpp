@@ -72,7 +72,9 @@ inline std::uint64_t hash_bytes(const char* p, std::size_t n) noexcept {
 template <class K>
 struct key_hash {
   std::uint64_t operator()(const K& key) const noexcept {
-    if constexpr (requires { { key.hash() } -> std::convertible_to<std::uint64_t>; }) {
+    if constexpr (requires {
+                    { key.hash() } -> std::convertible_to<std::uint64_t>;
+                  }) {
       return key.hash();
     } else if constexpr (std::is_enum_v<K> || std::is_integral_v<K>) {
       return detail::mix64(static_cast<std::uint64_t>(key) ^ detail::hash_seed, detail::hash_step);
@@ -82,9 +84,10 @@ struct key_hash {
     } else if constexpr (requires { key.time_since_epoch().count(); }) {
       return key_hash<std::int64_t>{}(key.time_since_epoch().count());
     } else {
-      static_assert(requires { std::tuple_size<K>::value; },
-                    "key_by(f): the key needs a hash: a string, integer, enum, tuple of these, a "
-                    "member hash(), or a specialization of millrace::key_hash");
+      static_assert(
+          requires { std::tuple_size<K>::value; },
+          "key_by(f): the key needs a hash: a string, integer, enum, tuple of these, a "
+          "member hash(), or a specialization of millrace::key_hash");
       return std::apply(
           [](const auto&... parts) {
             std::uint64_t h = detail::hash_seed;

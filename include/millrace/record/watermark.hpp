@@ -22,7 +22,9 @@ struct control {
   timestamp time{};      ///< of a watermark
   std::uint64_t id = 0;  ///< of a barrier
 
-  static constexpr control watermark(timestamp t) noexcept { return {control_kind::watermark, t, 0}; }
+  static constexpr control watermark(timestamp t) noexcept {
+    return {control_kind::watermark, t, 0};
+  }
   static constexpr control idle() noexcept { return {control_kind::idle, {}, 0}; }
   static constexpr control active() noexcept { return {control_kind::active, {}, 0}; }
   static constexpr control barrier(std::uint64_t id) noexcept {

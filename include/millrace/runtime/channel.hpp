@@ -33,7 +33,8 @@ struct to_first {};
 struct to_all {};
 
 template <class T>
-std::vector<std::shared_ptr<batch_ring<T>>> rings_of(const std::vector<std::shared_ptr<void>>& all) {
+std::vector<std::shared_ptr<batch_ring<T>>> rings_of(
+    const std::vector<std::shared_ptr<void>>& all) {
   std::vector<std::shared_ptr<batch_ring<T>>> rings;
   rings.reserve(all.size());
   for (const auto& ring : all) rings.push_back(std::static_pointer_cast<batch_ring<T>>(ring));

@@ -67,7 +67,8 @@ class dead_letter_source {
  public:
   using value_type = dead_letter;
 
-  explicit dead_letter_source(std::shared_ptr<dead_letter_queue> queue) : queue_(std::move(queue)) {}
+  explicit dead_letter_source(std::shared_ptr<dead_letter_queue> queue)
+      : queue_(std::move(queue)) {}
 
   class reader {
    public:

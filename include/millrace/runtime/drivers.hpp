@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// Who calls `worker::step`: threads of the library's own, or the application's executor. Asio stays
-/// in the `.ipp`.
+/// Who calls `worker::step`: threads of the library's own, or the application's executor. Asio
+/// stays in the `.ipp`.
 #pragma once
 
 #include <millrace/base/config.hpp>

@@ -79,7 +79,9 @@ struct edge_type {
 template <class T>
 const edge_type& edge_type_of() {
   static constexpr edge_type type{
-      [](void* out, void* in) { static_cast<output<T>*>(out)->connect(static_cast<receiver<T>*>(in)); },
+      [](void* out, void* in) {
+        static_cast<output<T>*>(out)->connect(static_cast<receiver<T>*>(in));
+      },
       [](subtask& owner, const void* tag) { owner.add_side_output<T>(tag); },
       [](std::size_t batches) -> std::shared_ptr<void> {
         return std::make_shared<batch_ring<T>>(batches);
@@ -127,9 +129,9 @@ class graph_node {
     return nullptr;
   }
 
-  std::string kind;                 ///< "map", "window", ...
-  std::string name;                 ///< unique; the id under which state is restored
-  bool parallel = false;            ///< one instance per worker instead of one
+  std::string kind;       ///< "map", "window", ...
+  std::string name;       ///< unique; the id under which state is restored
+  bool parallel = false;  ///< one instance per worker instead of one
   bool collects_dead_letters = false;
   domain_id domain = no_domain;
   std::vector<graph_edge> inputs;
@@ -137,7 +139,7 @@ class graph_node {
     const void* tag;
     const edge_type* type;
   };
-  std::vector<side> sides;          ///< side outputs somebody listens to: ports 1, 2, ...
+  std::vector<side> sides;  ///< side outputs somebody listens to: ports 1, 2, ...
 };
 
 /// A node whose factory is a callable `unique_ptr<subtask>(build_context&)`.

@@ -10,22 +10,22 @@ namespace millrace {
 
 /// A type that saves and restores itself.
 template <class T>
-concept self_serializing = requires(const T& saved, T& restored, snapshot_writer& w,
-                                    snapshot_reader& r) {
-  saved.save(w);
-  restored.restore(r);
-};
+concept self_serializing =
+    requires(const T& saved, T& restored, snapshot_writer& w, snapshot_reader& r) {
+      saved.save(w);
+      restored.restore(r);
+    };
 
 namespace detail {
 
 template <class T>
-concept described = std::is_class_v<T> && !self_serializing<T> &&
-                    boost::describe::has_describe_members<T>::value;
+concept described =
+    std::is_class_v<T> && !self_serializing<T> && boost::describe::has_describe_members<T>::value;
 
 /// vector, deque, list and their like.
 template <class T>
-concept sequence_container = !self_serializing<T> && !described<T> &&
-    requires(T& c, typename T::value_type v) {
+concept sequence_container =
+    !self_serializing<T> && !described<T> && requires(T& c, typename T::value_type v) {
       c.push_back(std::move(v));
       c.clear();
       c.size();
@@ -34,8 +34,8 @@ concept sequence_container = !self_serializing<T> && !described<T> &&
 
 /// Sets and maps, ordered or not.
 template <class T>
-concept keyed_container = !self_serializing<T> && !described<T> && !sequence_container<T> &&
-    requires(T& c) {
+concept keyed_container =
+    !self_serializing<T> && !described<T> && !sequence_container<T> && requires(T& c) {
       typename T::key_type;
       typename T::value_type;
       c.clear();
@@ -49,11 +49,11 @@ concept map_container = keyed_container<T> && requires { typename T::mapped_type
 /// Stored as one block of memory.
 template <class T>
 concept number_block = sequence_container<T> && fixed_width_number<typename T::value_type> &&
-    !std::is_same_v<typename T::value_type, bool> &&
-    std::endian::native == std::endian::little && requires(T& c) {
-      c.data();
-      c.resize(1);
-    };
+                       !std::is_same_v<typename T::value_type, bool> &&
+                       std::endian::native == std::endian::little && requires(T& c) {
+                         c.data();
+                         c.resize(1);
+                       };
 
 /// Keeps `reader.enter()` and `leave()` paired.
 class depth_guard {
@@ -240,9 +240,8 @@ struct serializer<std::variant<T...>> {
 
 template <detail::described T>
 struct serializer<T> {
-  using members =
-      boost::describe::describe_members<T, boost::describe::mod_any_access |
-                                               boost::describe::mod_inherited>;
+  using members = boost::describe::describe_members<T, boost::describe::mod_any_access |
+                                                           boost::describe::mod_inherited>;
 
   template <class D>
   using member_type = std::remove_cvref_t<decltype(std::declval<T&>().*D::pointer)>;
@@ -303,7 +302,9 @@ struct serializer<T> {
     }
   }
   static void describe(type_describer& d) {
-    if constexpr (requires { { T::snapshot_description() } -> std::convertible_to<std::string>; }) {
+    if constexpr (requires {
+                    { T::snapshot_description() } -> std::convertible_to<std::string>;
+                  }) {
       d.append(T::snapshot_description());
     } else {
       d.append(short_type_name<T>());

@@ -97,9 +97,8 @@ class slab {
   }
   template <class F>
   void for_each(F&& visit) const {
-    const_cast<slab*>(this)->for_each([&visit](slot_index slot, T& value) {
-      visit(slot, std::as_const(value));
-    });
+    const_cast<slab*>(this)->for_each(
+        [&visit](slot_index slot, T& value) { visit(slot, std::as_const(value)); });
   }
 
   /// Asks the processor to load the value of a slot.

@@ -141,8 +141,7 @@ class timer_queue {
 
   // Afterwards the heap is sorted, which is a heap, too, and holds each timer once.
   void compact() {
-    std::sort(heap_.begin(), heap_.end(),
-              [](const entry& a, const entry& b) { return b > a; });
+    std::sort(heap_.begin(), heap_.end(), [](const entry& a, const entry& b) { return b > a; });
     std::size_t kept = 0;
     for (std::size_t i = 0; i < heap_.size(); ++i) {
       if (i + 1 < heap_.size() && heap_[i].same(heap_[i + 1])) continue;

@@ -71,8 +71,8 @@ MILLRACE_DECL void pipeline::refuse_second_start() const {
 }
 
 MILLRACE_DECL void pipeline::launch(driver& on) {
-  execution_ = std::make_unique<execution>(core_.nodes(), name_, on.seats(), ring_batches_,
-                                           dead_letters_);
+  execution_ =
+      std::make_unique<execution>(core_.nodes(), name_, on.seats(), ring_batches_, dead_letters_);
   running_on_ = &on;
   on.start(*execution_, [this] {
     const std::lock_guard lock(mutex_);

@@ -16,8 +16,8 @@ struct execution::wiring {
   graph& nodes;
   std::size_t ring_batches;
   std::vector<build_context> contexts;
-  std::vector<std::vector<subtask*>> instances;                    // by node, then worker
-  std::unordered_map<subtask*, std::vector<subtask*>> upstream;    // within one worker
+  std::vector<std::vector<subtask*>> instances;                  // by node, then worker
+  std::unordered_map<subtask*, std::vector<subtask*>> upstream;  // within one worker
   std::vector<task_role> roles;
 
   std::size_t parallelism() const { return owner.workers_.size(); }
@@ -66,9 +66,8 @@ struct execution::wiring {
                  task_role role) {
     task->attach(*owner.workers_[w], name, static_cast<std::uint32_t>(w));
     if (role != task_role::collector && owner.dead_letters_) {
-      task->on_dead_letter([queue = owner.dead_letters_](dead_letter&& letter) {
-        queue->push(std::move(letter));
-      });
+      task->on_dead_letter(
+          [queue = owner.dead_letters_](dead_letter&& letter) { queue->push(std::move(letter)); });
     }
     return owner.workers_[w]->add(std::move(task), role);
   }
@@ -131,8 +130,7 @@ struct execution::wiring {
       std::vector<std::shared_ptr<void>> column;
       for (const auto& row : rings) column.push_back(row[to]);
       subtask& receiver =
-          place(edge.type->make_receiver(std::move(column)), to, node.name + ".receive",
-                roles[id]);
+          place(edge.type->make_receiver(std::move(column)), to, node.name + ".receive", roles[id]);
       result.emplace_back(&receiver, 0);
     }
     return result;

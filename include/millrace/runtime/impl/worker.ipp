@@ -28,8 +28,8 @@ MILLRACE_DECL void worker::open() {
 
 MILLRACE_DECL bool worker::may_poll(std::size_t i) const {
   if (subtasks_[i]->downstream_blocked()) return false;
-  const bool held = dead_letters_ != nullptr && roles_[i] != task_role::collector &&
-                    dead_letters_->full();
+  const bool held =
+      dead_letters_ != nullptr && roles_[i] != task_role::collector && dead_letters_->full();
   return !held || subtasks_[i]->input(0) != nullptr;  // only what brings new records is held
 }
 
