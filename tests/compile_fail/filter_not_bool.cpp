@@ -6,5 +6,7 @@
 #include <string>
 
 void wrong(millrace::pipeline& p) {
-  p.source("in", millrace::memory::source<int>({1, 2})).filter([](const std::string&) { return true; });
+  p.source("in", millrace::memory::source<int>({1, 2})).filter([](const std::string&) {
+    return true;
+  });
 }

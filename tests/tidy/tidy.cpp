@@ -203,7 +203,8 @@ void check_form(project& all) {
 // Rule: the library never prints, exits or aborts. The console connector prints.
 void check_printing(project& all) {
   static const std::regex pattern(
-      R"(std::(cout|cerr|clog)\b|\bf?printf\s*\(|\bputs\s*\(|fmt::print\b|#\s*include\s*<iostream>|)"
+      R"(std::(cout|cerr|clog)\b|\bf?printf\s*\(|\bputs\s*\(|fmt::print\b|)"
+      R"(#\s*include\s*<iostream>|)"
       R"((^|[^\w.>:])(std::)?(exit|_exit|quick_exit|abort|terminate)\s*\()");
   static const std::regex comment(R"(^\s*//|^\s*\*)");
   for (const auto& file : all.files()) {
@@ -346,7 +347,7 @@ void check_tests(project& all) {
 }
 
 // Rule: C++ in the documentation is cut from a file that is compiled. In front of each block stands
-// <!-- from: PATH -->; its lines stand in that file one after the other, whatever their indentation.
+// <!-- from: PATH -->; its lines stand in that file one after the other, however indented.
 void check_snippets(project& all) {
   static const std::regex from(R"(^<!-- from: (\S+) -->$)");
   const auto bare = [](const std::string& line) {
