@@ -60,11 +60,11 @@ int length(const net::http_response& response) { return static_cast<int>(respons
 TEST_CASE("codecs make the request's body and the result") {
   caller<std::string> c;
   c.server.route("POST", "/upper", [](const served_request& r) {
-    return served_response{.body = std::string(r.headers.value("content-type")) + "<" + r.body +
-                                   ">"};
+    return served_response{.body =
+                               std::string(r.headers.value("content-type")) + "<" + r.body + ">"};
   });
-  auto f = http::call<std::string>(
-      {.url = c.server.url("/upper"), .content_type = "text/plain"}, plain_text, plain_text);
+  auto f = http::call<std::string>({.url = c.server.url("/upper"), .content_type = "text/plain"},
+                                   plain_text, plain_text);
   c.ask(f, std::string("abc"));
   c.ask(f, std::string("def"));
   CHECK(c.replies->values == std::vector<std::string>{"text/plain<abc>", "text/plain<def>"});
@@ -107,8 +107,8 @@ TEST_CASE("statuses become errors that say whether a retry can help") {
   c.server.route("", "/", [](const served_request& r) {
     return served_response{.status = static_cast<unsigned>(std::stoi(r.body)), .body = "words"};
   });
-  auto f = http::call<int>({.url = c.server.url("/")},
-                           [](const int& n) { return std::to_string(n); }, length);
+  auto f = http::call<int>(
+      {.url = c.server.url("/")}, [](const int& n) { return std::to_string(n); }, length);
   for (const int status : {400, 404, 429, 500, 503}) c.ask(f, status);
   const auto& errors = c.replies->errors;
   REQUIRE(errors.size() == 5);
@@ -136,8 +136,8 @@ TEST_CASE("a dead, stalled or missing service is an error in time") {
 TEST_CASE("a call that is no longer wanted gives its connection up") {
   caller<int> c;
   c.server.route("", "/", {.fault = testing::http_fault::stall});
-  auto f = http::call<int>({.url = c.server.url("/")}, [](const int&) { return std::string(); },
-                           length);
+  auto f = http::call<int>(
+      {.url = c.server.url("/")}, [](const int&) { return std::string(); }, length);
   f(1, async_reply<int>(c.replies, 1));
   REQUIRE(c.env.run_until([&] { return c.server.statistics().requests == 1; }));
   REQUIRE(c.replies->hook);
@@ -151,8 +151,8 @@ TEST_CASE("destroying the function abandons its calls") {
   caller<int> c;
   c.server.route("", "/", {.fault = testing::http_fault::stall});
   {
-    auto f = http::call<int>({.url = c.server.url("/")}, [](const int&) { return std::string(); },
-                             length);
+    auto f = http::call<int>(
+        {.url = c.server.url("/")}, [](const int&) { return std::string(); }, length);
     auto copy = f;
     f(1, async_reply<int>(c.replies, 1));
     copy(1, async_reply<int>(c.replies, 2));

@@ -60,9 +60,8 @@ struct polling {
 TEST_CASE("the first poll is at once, the others follow the clock") {
   http_server server;
   std::atomic<int> n{0};
-  server.route("GET", "/models", [&](const served_request&) {
-    return served_response{.body = std::to_string(++n)};
-  });
+  server.route("GET", "/models",
+               [&](const served_request&) { return served_response{.body = std::to_string(++n)}; });
   const auto begin = std::chrono::steady_clock::now();
   polling p({.url = server.url("/models"), .every = 20ms});
   REQUIRE(p.until([&] { return p.seen.size() == 5; }));
@@ -177,9 +176,8 @@ TEST_CASE("a request that takes too long is a failure") {
 TEST_CASE("a held up record is replaced by a newer one") {
   http_server server;
   std::atomic<int> n{0};
-  server.route("", "/", [&](const served_request&) {
-    return served_response{.body = std::to_string(++n)};
-  });
+  server.route("", "/",
+               [&](const served_request&) { return served_response{.body = std::to_string(++n)}; });
   polling p({.url = server.url("/"), .every = 5ms});
   REQUIRE(p.env.run_until([&] { return n >= 5; }));
   p.pump();

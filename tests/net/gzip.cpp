@@ -43,8 +43,7 @@ std::string from_hex(std::string_view hex) {
 
 const std::string words = "the same words, the same words, the same words";
 // Of these words: Python's zlib.compress, and the same without header and trailer.
-const std::string zlib_words =
-    from_hex("789c2bc94855284ecc4d5528cf2f4a29d65128c1cb070083e7109b");
+const std::string zlib_words = from_hex("789c2bc94855284ecc4d5528cf2f4a29d65128c1cb070083e7109b");
 const std::string raw_words = zlib_words.substr(2, zlib_words.size() - 6);
 
 }  // namespace

@@ -49,8 +49,8 @@ struct fixture {
 served_response echo(const served_request& request) {
   std::string text = request.method + " " + request.path + "?" + request.query + "\n";
   for (std::size_t i = 0; i < request.headers.size(); ++i) {
-    text += std::string(request.headers[i].name) + "=" + std::string(request.headers[i].value) +
-            "\n";
+    text +=
+        std::string(request.headers[i].name) + "=" + std::string(request.headers[i].value) + "\n";
   }
   return {.body = text + "\n" + request.body, .content_type = "text/plain"};
 }
@@ -68,10 +68,10 @@ TEST_CASE("a request arrives as it was given, and the response comes back") {
   CHECK(response->status == 200);
   CHECK(response->ok());
   CHECK(response->headers.value("content-TYPE") == "text/plain");
-  CHECK(response->body == "POST /echo?a=1&b=%20\nHost=127.0.0.1:" +
-                              std::to_string(f.server.port()) +
-                              "\nUser-Agent=millrace\nAccept-Encoding=gzip, deflate\nX-One=1\n"
-                              "X-Two=two words\nContent-Length=5\n\nhello");
+  CHECK(response->body ==
+        "POST /echo?a=1&b=%20\nHost=127.0.0.1:" + std::to_string(f.server.port()) +
+            "\nUser-Agent=millrace\nAccept-Encoding=gzip, deflate\nX-One=1\n"
+            "X-Two=two words\nContent-Length=5\n\nhello");
 }
 
 TEST_CASE("a URL without a path asks for the root, and a query may follow the host") {
@@ -89,8 +89,7 @@ TEST_CASE("all methods work, and HEAD has no body") {
   });
   for (const auto method : {http_method::get, http_method::put, http_method::patch,
                             http_method::delete_, http_method::options}) {
-    const auto response =
-        f.fetch({.method = method, .url = f.server.url("/m"), .body = "x"});
+    const auto response = f.fetch({.method = method, .url = f.server.url("/m"), .body = "x"});
     CHECK(response->body == std::string(to_string(method)) + ":x");
   }
   const auto head = f.fetch({.method = http_method::head, .url = f.server.url("/m")});
@@ -300,8 +299,8 @@ TEST_CASE("wrong URLs and headers fail without a connection") {
     INFO(url);
     const auto response = f.get(url);
     REQUIRE_FALSE(response);
-    CHECK((response.error().code == errc::malformed ||
-           response.error().code == errc::not_supported));
+    CHECK(
+        (response.error().code == errc::malformed || response.error().code == errc::not_supported));
   }
   using field = net::http_headers::field;
   for (const auto& h : {field{"A B", "x"}, field{"", "x"}, field{"X", "a\r\nB: c"},
@@ -365,9 +364,9 @@ TEST_CASE("redirects are followed only when allowed, and without secrets to stra
 }
 
 TEST_CASE("retries by policy succeed in the end, and Retry-After is heard") {
-  fixture f({.timeout = 5s,
-             .retry = {.attempts = 4,
-                       .backoff = {.shortest = 1ms, .initial = 2ms, .longest = 5ms}}});
+  fixture f(
+      {.timeout = 5s,
+       .retry = {.attempts = 4, .backoff = {.shortest = 1ms, .initial = 2ms, .longest = 5ms}}});
   std::atomic<int> calls{0};
   f.server.route("", "/", [&](const served_request& r) -> served_response {
     const int call = ++calls;

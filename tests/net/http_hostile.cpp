@@ -265,9 +265,8 @@ TEST_CASE("a peer that answers before it has read the request is understood") {
     c.wait_for_close();
   });
   caller from;
-  const auto response = from.fetch({.method = http_method::post,
-                                    .url = peer.url("/"),
-                                    .body = std::string(30'000'000, 'x')});
+  const auto response = from.fetch(
+      {.method = http_method::post, .url = peer.url("/"), .body = std::string(30'000'000, 'x')});
   REQUIRE(response);
   CHECK(response->status == 413);
 }

@@ -109,8 +109,8 @@ TEST_CASE("Retry-After wins over the back-off, and a long one ends the attempts"
 }
 
 TEST_CASE("waits stay between the bounds of the back-off") {
-  net::http_retry retry({.attempts = 100,
-                         .backoff = {.shortest = 10ms, .initial = 100ms, .longest = 1s}});
+  net::http_retry retry(
+      {.attempts = 100, .backoff = {.shortest = 10ms, .initial = 100ms, .longest = 1s}});
   std::uint64_t bits = 88172645463325252U;
   for (int i = 0; i < 50; ++i) {
     bits ^= bits << 13U;

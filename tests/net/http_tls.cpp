@@ -43,8 +43,9 @@ TEST_CASE("https verifies the server, and says what is wrong with it") {
   server.route("", "/", {.body = "secret"});
   const tls_options trusting{.ca_file = authority.ca_file()};
   CHECK(fetch(trusting, {.url = server.url("/")})->body == "secret");
-  CHECK(fetch(trusting, {.url = "https://localhost:" + std::to_string(server.port()) + "/"})
-            ->body == "secret");
+  CHECK(
+      fetch(trusting, {.url = "https://localhost:" + std::to_string(server.port()) + "/"})->body ==
+      "secret");
 
   const auto unknown = fetch({.ca_file = stranger.ca_file()}, {.url = server.url("/")});
   REQUIRE_FALSE(unknown);
@@ -121,10 +122,11 @@ TEST_CASE("connections over TLS are kept, replaced, and carry large bodies both 
 TEST_CASE("a TLS connection cut without goodbye does not end a body") {
   testing::certificate_authority authority;
   http_server server({.tls = server_tls(authority.server())});
-  server.route("", "/", {.body = std::string(100, 'x'),
-                         .framing = http_framing::until_close,
-                         .fault = testing::http_fault::truncate,
-                         .cut_after = 120});
+  server.route("", "/",
+               {.body = std::string(100, 'x'),
+                .framing = http_framing::until_close,
+                .fault = testing::http_fault::truncate,
+                .cut_after = 120});
   const auto response = fetch({.ca_file = authority.ca_file()}, {.url = server.url("/")});
   REQUIRE_FALSE(response);
   CHECK(response.error().code == errc::connection_closed);

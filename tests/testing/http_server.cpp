@@ -98,16 +98,16 @@ TEST_CASE("a path without route is 404, a handler that throws 500") {
 
 TEST_CASE("the bytes of a response are those of the book") {
   http_server server;
-  server.route("", "/", {.status = 201,
-                         .body = "body",
-                         .content_type = "text/plain",
-                         .headers = {{"X-A", "b"}}});
+  server.route(
+      "", "/",
+      {.status = 201, .body = "body", .content_type = "text/plain", .headers = {{"X-A", "b"}}});
   CHECK(get(server, "/") ==
         "HTTP/1.1 201 Created\r\nX-A: b\r\nContent-Type: text/plain\r\nConnection: close\r\n"
         "Content-Length: 4\r\n\r\nbody");
-  server.route("", "/", {.body = std::string(1001, 'x'),
-                         .content_type = "",
-                         .framing = testing::http_framing::chunked});
+  server.route("", "/",
+               {.body = std::string(1001, 'x'),
+                .content_type = "",
+                .framing = testing::http_framing::chunked});
   CHECK(get(server, "/") ==
         "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n" +
             std::string(1000, 'x') + "\r\n1\r\nx\r\n0\r\n\r\n");
@@ -119,8 +119,9 @@ TEST_CASE("requests may be pipelined on a kept connection") {
     return served_response{.body = r.path, .content_type = ""};
   });
   raw_client client(server.port());
-  client.send("GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"
-              "POST /3 HTTP/1.1\r\nContent-Length: 2\r\nConnection: close\r\n\r\nxx");
+  client.send(
+      "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"
+      "POST /3 HTTP/1.1\r\nContent-Length: 2\r\nConnection: close\r\n\r\nxx");
   const std::string all = client.read_all();
   CHECK_THAT(all, ContainsSubstring("/1HTTP") && ContainsSubstring("/2HTTP") &&
                       Catch::Matchers::EndsWith("/3"));

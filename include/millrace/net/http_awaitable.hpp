@@ -26,10 +26,9 @@ auto async_send(http_client& client, http_request request, CompletionToken&& tok
   return boost::asio::async_initiate<CompletionToken, void(result<http_response>)>(
       [&client](auto handler, http_request to_send) {
         auto slot = boost::asio::get_associated_cancellation_slot(handler);
-        const auto id = client.send(
-            std::move(to_send),
-            [&env = client.env(), handler = std::move(handler)](
-                result<http_response> outcome) mutable {
+        const auto id =
+            client.send(std::move(to_send), [&env = client.env(), handler = std::move(handler)](
+                                                result<http_response> outcome) mutable {
               auto ended = boost::asio::get_associated_cancellation_slot(handler);
               if (ended.is_connected()) ended.clear();
               auto where = boost::asio::get_associated_executor(handler, env.executor().handle);

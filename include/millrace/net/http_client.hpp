@@ -31,9 +31,9 @@ struct http_client_options {
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds{5};  ///< DNS, TCP and TLS
   std::chrono::nanoseconds timeout = std::chrono::seconds{30};  ///< from `send` to the callback
   std::chrono::nanoseconds idle_timeout = std::chrono::seconds{30};  ///< then a connection closes
-  std::size_t max_header = 64 * std::size_t{1024};            ///< bytes of a response's header
-  std::size_t max_body = 16 * std::size_t{1024} * 1024;       ///< bytes, after decompression, too
-  std::uint32_t max_redirects = 0;  ///< 0: a 3xx is a response like any other
+  std::size_t max_header = 64 * std::size_t{1024};       ///< bytes of a response's header
+  std::size_t max_body = 16 * std::size_t{1024} * 1024;  ///< bytes, after decompression, too
+  std::uint32_t max_redirects = 0;                       ///< 0: a 3xx is a response like any other
   accept_coding accept = accept_coding::compressed;
   http_headers headers = {};  ///< sent with every request that does not bring its own of that name
   std::string user = {};      ///< for basic authentication (RFC 7617), when not empty
@@ -50,11 +50,11 @@ MILLRACE_DECL result<void> validate(const http_client_options& options);
 using http_request_id = std::uint64_t;
 
 struct http_client_statistics {
-  std::uint64_t requests = 0;   ///< sent by the application
-  std::uint64_t responses = 0;  ///< handed to callbacks, whatever their status
-  std::uint64_t failures = 0;   ///< errors handed to callbacks, cancellations included
-  std::uint64_t retries = 0;    ///< attempts after the first, by policy or because a kept
-                                ///< connection had been closed
+  std::uint64_t requests = 0;     ///< sent by the application
+  std::uint64_t responses = 0;    ///< handed to callbacks, whatever their status
+  std::uint64_t failures = 0;     ///< errors handed to callbacks, cancellations included
+  std::uint64_t retries = 0;      ///< attempts after the first, by policy or because a kept
+                                  ///< connection had been closed
   std::uint64_t connections = 0;  ///< opened since the start
   std::size_t open = 0;           ///< connections now
   std::size_t idle = 0;           ///< of these

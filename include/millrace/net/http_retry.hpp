@@ -64,8 +64,9 @@ class http_retry {
   /// How long to wait before the next attempt, or nothing when `outcome` is final: good, not
   /// retriable, or the last that is allowed. The server's Retry-After wins over the back-off.
   /// `random_bits` are 64 uniform bits.
-  MILLRACE_DECL std::optional<std::chrono::nanoseconds> next(
-      http_method method, const result<http_response>& outcome, std::uint64_t random_bits);
+  MILLRACE_DECL std::optional<std::chrono::nanoseconds> next(http_method method,
+                                                             const result<http_response>& outcome,
+                                                             std::uint64_t random_bits);
 
   /// Whether `next` can ever be anything but nothing.
   bool enabled() const noexcept { return policy_.attempts > 1; }

@@ -24,7 +24,7 @@ namespace millrace::http {
 struct call_options {
   std::string url{};  ///< may stay empty if the request function sets it
   net::http_method method = net::http_method::post;
-  std::string content_type = "application/json";  ///< of bodies; none when empty
+  std::string content_type = "application/json";               ///< of bodies; none when empty
   net::content_coding coding = net::content_coding::identity;  ///< gzip: compress bodies
 
   /// Of one call with all its attempts; the async operator's own timeout holds besides.
@@ -50,9 +50,7 @@ class caller {
   MILLRACE_DECL ~caller();
 
   const call_options& options() const noexcept { return options_; }
-  net::http_request blank() const {
-    return {.method = options_.method, .coding = options_.coding};
-  }
+  net::http_request blank() const { return {.method = options_.method, .coding = options_.coding}; }
 
   /// Completes the request and sends it; statuses other than 2xx become errors.
   MILLRACE_DECL net::http_request_id send(environment& env, net::http_request request,
@@ -80,10 +78,10 @@ concept checked_response_function = requires(const F& f, net::http_response& res
 
 /// The same with the record that was asked about.
 template <class F, class T, class R>
-concept paired_response_function = requires(const F& f, const T& value,
-                                            net::http_response& response) {
-  { f(value, std::as_const(response)) } -> std::convertible_to<result<R>>;
-};
+concept paired_response_function =
+    requires(const F& f, const T& value, net::http_response& response) {
+      { f(value, std::as_const(response)) } -> std::convertible_to<result<R>>;
+    };
 
 }  // namespace detail
 
@@ -108,8 +106,7 @@ class call_function {
     if constexpr (detail::request_function<Request, T>) {
       request = request_(value);
     } else {
-      static_assert(encoder_for<Request, T> ||
-                        millrace::detail::appending_format<Request, T> ||
+      static_assert(encoder_for<Request, T> || millrace::detail::appending_format<Request, T> ||
                         millrace::detail::plain_format<Request, T>,
                     "http::call(options, request, response): request must be a codec that encodes "
                     "the record, or callable as f(const T&) and return a body or a "
@@ -119,14 +116,14 @@ class call_function {
     environment& env = reply.env();
     const auto id = std::make_shared<net::http_request_id>(0);
     reply.on_cancel([this, id] { caller_.cancel(*id); });
-    *id = caller_.send(env, std::move(request),
-                       [this, reply = std::move(reply),
-                        &value](detail::caller::outcome outcome) mutable {
-                         if (!outcome) return reply.fail(outcome.error());
-                         auto read = parse(value, *outcome);
-                         if (!read) return reply.fail(read.error());
-                         reply(*std::move(read));
-                       });
+    *id = caller_.send(
+        env, std::move(request),
+        [this, reply = std::move(reply), &value](detail::caller::outcome outcome) mutable {
+          if (!outcome) return reply.fail(outcome.error());
+          auto read = parse(value, *outcome);
+          if (!read) return reply.fail(read.error());
+          reply(*std::move(read));
+        });
   }
 
  private:

@@ -23,7 +23,7 @@ namespace millrace::http {
 struct sink_options {
   std::string url{};  ///< may stay empty if the request function sets it
   net::http_method method = net::http_method::post;
-  std::string content_type = "application/json";  ///< of bodies; none when empty
+  std::string content_type = "application/json";               ///< of bodies; none when empty
   net::content_coding coding = net::content_coding::identity;  ///< gzip: compress bodies
   std::size_t in_flight = 16;  ///< records not answered yet; 1: the order of records is kept
   std::chrono::nanoseconds timeout = std::chrono::seconds{30};  ///< of one attempt

@@ -29,9 +29,7 @@ class sender::implementation {
     for (const auto& sent : active_) env_.cancel_timer(sent.timer);
   }
 
-  net::http_request blank() const {
-    return {.method = options_.method, .coding = options_.coding};
-  }
+  net::http_request blank() const { return {.method = options_.method, .coding = options_.coding}; }
 
   void submit(net::http_request request, std::string key, timestamp time) {
     if (request.url.empty()) request.url = options_.url;

@@ -36,7 +36,7 @@ struct http_host;
 struct http_origin {
   std::string host;
   std::uint16_t port = 0;
-  std::string name;  ///< "host:port" for messages
+  std::string name;                                    ///< "host:port" for messages
   std::shared_ptr<boost::asio::ssl::context> context;  ///< null: plain TCP
   const tls_options* tls = nullptr;
 };
@@ -44,8 +44,8 @@ struct http_origin {
 /// How an exchange failed, as far as it matters for sending again.
 struct http_failure {
   error reason;
-  bool silent;    ///< not one byte of a response
-  bool untouched; ///< not one byte of the request has been taken by the system
+  bool silent;     ///< not one byte of a response
+  bool untouched;  ///< not one byte of the request has been taken by the system
 };
 
 /// What a connection reports, each once per `open` or `transmit`, never from inside these.

@@ -228,8 +228,8 @@ class inflater::implementation {
         return {errc::too_large,
                 "decompressed body is longer than " + std::to_string(limit) + " bytes"};
       }
-      check_ = coding_ == content_coding::gzip ? crc32(piece, check_)
-                                               : detail::adler32(piece, check_);
+      check_ =
+          coding_ == content_coding::gzip ? crc32(piece, check_) : detail::adler32(piece, check_);
       size_ += static_cast<std::uint32_t>(piece.size());
       out.append(piece);
       more = z.avail_in > 0 ? !piece.empty() || !ec : z.avail_out == 0;

@@ -43,9 +43,7 @@ MILLRACE_DECL http_request_id http_client::send(http_request request, callback d
 }
 MILLRACE_DECL bool http_client::cancel(http_request_id id) { return self_->cancel(id); }
 MILLRACE_DECL void http_client::cancel_all() { self_->cancel_all(); }
-MILLRACE_DECL http_client_statistics http_client::statistics() const {
-  return self_->statistics();
-}
+MILLRACE_DECL http_client_statistics http_client::statistics() const { return self_->statistics(); }
 MILLRACE_DECL const http_client_options& http_client::options() const noexcept {
   return self_->options_;
 }
@@ -156,8 +154,7 @@ MILLRACE_DECL void http_client::implementation::detach(exchange& e) {
   }
 }
 
-MILLRACE_DECL void http_client::implementation::finish(exchange& e,
-                                                       result<http_response> outcome) {
+MILLRACE_DECL void http_client::implementation::finish(exchange& e, result<http_response> outcome) {
   callback done = free_slot(e);
   --statistics_.in_flight;
   rest();
@@ -280,8 +277,7 @@ MILLRACE_DECL void http_client::implementation::failed(connection& c,
 }
 
 /// One attempt is over. \pre the exchange is in no line and has no connection
-MILLRACE_DECL void http_client::implementation::settle(exchange& e,
-                                                       result<http_response> outcome) {
+MILLRACE_DECL void http_client::implementation::settle(exchange& e, result<http_response> outcome) {
   std::optional<std::chrono::nanoseconds> wait;
   if (e.retry.enabled()) wait = e.retry.next(e.request.method, outcome, env_.random());
   if (wait && env_.monotonic() + *wait < e.deadline) {

@@ -28,17 +28,17 @@ MILLRACE_DECL http_connection::http_connection(environment& env, http_connection
 MILLRACE_DECL void http_connection::open(const http_origin& origin) {
   constexpr std::chrono::nanoseconds beyond = std::chrono::hours{1};
   origin_ = &origin;
-  dialing_ = dial(env_, origin.host, origin.port,
-                  {.resolve_timeout = beyond, .connect_timeout = beyond},
-                  [self = pointer(this)](result<tcp::socket> outcome) {
-                    self->dialing_.reset();
-                    if (self->owner_ == nullptr) return;
-                    if (outcome) {
-                      self->connected(*std::move(outcome));
-                    } else {
-                      self->ready(error{errc::unavailable, outcome.error().to_string()});
-                    }
-                  });
+  dialing_ =
+      dial(env_, origin.host, origin.port, {.resolve_timeout = beyond, .connect_timeout = beyond},
+           [self = pointer(this)](result<tcp::socket> outcome) {
+             self->dialing_.reset();
+             if (self->owner_ == nullptr) return;
+             if (outcome) {
+               self->connected(*std::move(outcome));
+             } else {
+               self->ready(error{errc::unavailable, outcome.error().to_string()});
+             }
+           });
 }
 
 MILLRACE_DECL void http_connection::connected(tcp::socket socket) {
@@ -235,8 +235,8 @@ MILLRACE_DECL void http_connection::close() noexcept {
 MILLRACE_DECL bool http_connection::gone() noexcept {
   error_code code;
   unsigned char first = 0;
-  const std::size_t n = socket_.receive(boost::asio::buffer(&first, 1),
-                                        boost::asio::socket_base::message_peek, code);
+  const std::size_t n =
+      socket_.receive(boost::asio::buffer(&first, 1), boost::asio::socket_base::message_peek, code);
   if (code == boost::asio::error::would_block) return false;
   constexpr unsigned char tls_alert = 21;  // session tickets, however, may come at any time
   return code || n == 0 || tls_ == nullptr || first == tls_alert;

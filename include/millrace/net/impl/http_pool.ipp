@@ -27,8 +27,8 @@ MILLRACE_DECL result<void> check_header(std::string_view name, std::string_view 
   }
   for (const char c : value) {
     if (c == '\r' || c == '\n' || c == '\0') {
-      return {errc::malformed, "the header field \"" + std::string(name) +
-                                   "\" holds a line break or zero byte"};
+      return {errc::malformed,
+              "the header field \"" + std::string(name) + "\" holds a line break or zero byte"};
     }
   }
   if (equal_ignoring_case(name, "content-length") ||
@@ -176,8 +176,8 @@ MILLRACE_DECL result<detail::http_host*> http_client::implementation::make_host(
 MILLRACE_DECL result<void> http_client::implementation::add_lines(host& h, const std::string& user,
                                                                   const std::string& password) {
   const auto add = [&h](std::string_view name, std::string_view value, bool secret) {
-    h.lines.push_back({std::string(name),
-                       std::string(name).append(": ").append(value).append("\r\n"), secret});
+    h.lines.push_back(
+        {std::string(name), std::string(name).append(": ").append(value).append("\r\n"), secret});
   };
   const auto& own = options_.headers;
   if (!options_.user_agent.empty() && !own.contains("User-Agent")) {
@@ -220,15 +220,13 @@ MILLRACE_DECL void http_client::implementation::write_head(exchange& e, std::str
   const auto& own = request.headers;
   out.clear();
   out.append(to_string(request.method)).append(" ");
-  const auto target =
-      std::string_view{request.url}.substr(e.target, e.target_end - e.target);
+  const auto target = std::string_view{request.url}.substr(e.target, e.target_end - e.target);
   if (target.empty() || target.front() != '/') out += '/';
   out.append(target).append(" HTTP/1.1\r\n");
   if (!own.contains("Host")) out.append("Host: ").append(h.authority).append("\r\n");
 
-  const bool overlap = std::any_of(h.lines.begin(), h.lines.end(), [&](const auto& line) {
-    return own.contains(line.name);
-  });
+  const bool overlap = std::any_of(h.lines.begin(), h.lines.end(),
+                                   [&](const auto& line) { return own.contains(line.name); });
   if (!overlap && !e.foreign) {
     out += h.all_lines;
   } else {
@@ -245,8 +243,8 @@ MILLRACE_DECL void http_client::implementation::write_head(exchange& e, std::str
                           request.method == http_method::patch;
   if (has_length) {
     std::array<char, 20> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(),
-                                   request.body.size()).ptr;
+    const auto end =
+        std::to_chars(digits.data(), digits.data() + digits.size(), request.body.size()).ptr;
     out.append("Content-Length: ").append(digits.data(), end).append("\r\n");
   }
   out += "\r\n";
@@ -294,8 +292,7 @@ MILLRACE_DECL void http_client::implementation::open_for(exchange& e) {
   e.stage = detail::http_stage::opening;
   e.opening_until = env_.monotonic() + options_.connect_timeout;
   arm(e.opening_until);
-  e.connection =
-      new connection(env_, *this, {options_.max_header, options_.max_body});
+  e.connection = new connection(env_, *this, {options_.max_header, options_.max_body});
   e.connection->exchange = &e;
   e.connection->host = &h;
   e.connection->open(h.origin);
@@ -360,8 +357,8 @@ MILLRACE_DECL bool http_client::implementation::redirect(exchange& e,
     e.request.headers.erase("Authorization");
     e.request.headers.erase("Cookie");
   }
-  const bool keeps_method = e.request.method == http_method::get ||
-                            e.request.method == http_method::head;
+  const bool keeps_method =
+      e.request.method == http_method::get || e.request.method == http_method::head;
   if (rewrites && !keeps_method && (status == 303 || e.request.method == http_method::post)) {
     e.request.method = http_method::get;
     e.request.body.clear();

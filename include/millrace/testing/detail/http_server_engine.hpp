@@ -173,8 +173,8 @@ class http_server::implementation : public std::enable_shared_from_this<implemen
     std::size_t best_size = 0;
     for (const auto& [path, methods] : routes_) {
       const bool prefix = path.ends_with('*');
-      const bool match = prefix ? request.path.starts_with(path.substr(0, path.size() - 1))
-                                : request.path == path;
+      const bool match =
+          prefix ? request.path.starts_with(path.substr(0, path.size() - 1)) : request.path == path;
       const std::size_t size = path.size() * 2 + (prefix ? 0 : 1);
       if (match && size > best_size) {
         best = &methods;

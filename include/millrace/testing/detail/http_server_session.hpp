@@ -122,10 +122,11 @@ class http_server::implementation::session
     parser_->header_limit(static_cast<std::uint32_t>(server_->options_.max_header));
     parser_->body_limit(server_->options_.max_body);
     with_stream([this](auto& stream) {
-      boost::beast::http::async_read(stream, buffer_, *parser_,
-                       [self = shared_from_this()](const error_code& code, std::size_t) {
-                         if (self->server_ != nullptr) self->handle(code);
-                       });
+      boost::beast::http::async_read(
+          stream, buffer_, *parser_,
+          [self = shared_from_this()](const error_code& code, std::size_t) {
+            if (self->server_ != nullptr) self->handle(code);
+          });
     });
   }
 
