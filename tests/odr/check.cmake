@@ -3,6 +3,8 @@ cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/../support/compile.cmake")
 
 public_headers(headers)
+# What lies in detail/ comes with the headers it belongs to.
+list(FILTER headers EXCLUDE REGEX "/detail/")
 set(all "")
 foreach(header IN LISTS headers)
   string(APPEND all "#include <${header}>\n")
