@@ -458,3 +458,36 @@ TEST_CASE("a record ahead of the clock by more than the limit is quarantined") {
   REQUIRE(dead.values().size() == 1);
   CHECK(dead.values()[0].time == at(9'000'000));
 }
+
+TEST_CASE("records that wait for a broadcast value keep their keys") {
+  struct seen {
+    int count = 0;
+  };
+  testing::simulation sim;
+  memory::queue<int> rules;
+  memory::queue<int> in;
+  memory::sink<int> out;
+  pipeline p("held keys");
+  auto keyed = p.source("in", in).key_by([](int i) { return i; });
+  using pair = with_broadcast<int, int>;
+  keyed.with(p.source("rules", rules).broadcast())
+      .pairs()
+      .process<int>("check",
+                    [](const pair& v, seen& s, auto& ctx) {
+                      if (ctx.key() == v.value && ++s.count == 1) ctx.emit(v.value);
+                    })
+      .to("out", out);
+  p.start(sim);
+  // Between the records the worker has every reason to forget keys nobody has state for.
+  for (int i = 0; i < 50; ++i) {
+    in.push(i);
+    for (int k = 0; k < 100; ++k) sim.step();
+    sim.advance(1ms);
+  }
+  CHECK(out.size() == 0);
+  rules.push(1);
+  sim.run_until_idle();
+  CHECK(out.size() == 50);
+  p.stop();
+  sim.run_to_end();
+}

@@ -92,15 +92,30 @@ class with_stream {
   Stream pairs_;
 };
 
+/// The instance behind `with`; on keyed streams it keeps the keys of records that wait.
+template <class Stream, class T, class B>
+std::unique_ptr<subtask> make_with(with_options options, build_context& context, domain_id domain) {
+  if constexpr (Stream::keyed) {
+    using keys = held_keys<typename Stream::key_type>;
+    using op = with_operator<T, B, keys>;
+    auto table = context.table<key_table<typename Stream::key_type>>(domain);
+    return std::make_unique<operator_subtask<op, T, B>>(built_by{},
+                                                        [&] { return op(options, keys(table)); });
+  } else {
+    using op = with_operator<T, B>;
+    return std::make_unique<operator_subtask<op, T, B>>(op(options));
+  }
+}
+
 template <class Derived, class T, class Chain>
 template <class B>
 auto stream_api<Derived, T, Chain>::with(const broadcast_stream<B>& values,
                                          with_options options) const {
   const stream_origin from = origin();
   const bool parallel = core().parallel(from);
-  const node_id id = core().add("with", {}, parallel, [options](build_context&) {
-    using op = with_operator<T, B>;
-    return std::unique_ptr<subtask>(std::make_unique<operator_subtask<op, T, B>>(op(options)));
+  const domain_id domain = core().domain(from);
+  const node_id id = core().add("with", {}, parallel, [options, domain](build_context& context) {
+    return make_with<Derived, T, B>(options, context, domain);
   });
   core().nodes().node(id).domain = core().domain(from);
   core().template connect<T>(from, id);

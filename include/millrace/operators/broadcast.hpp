@@ -34,8 +34,33 @@ struct with_broadcast {
   std::shared_ptr<const B> shared;
 };
 
+/// Records without keys: nothing to keep.
+struct no_held_keys {
+  void hold(slot_index) noexcept {}
+  void let_go(slot_index) noexcept {}
+  void save(snapshot_writer&, slot_index) const {}
+  slot_index restore(snapshot_reader&) noexcept { return no_slot; }
+};
+
+/// Keeps the keys of records that wait in the key table, and saves them with the records.
+template <class K>
+class held_keys {
+ public:
+  explicit held_keys(std::shared_ptr<key_table<K>> table) : counts_(std::move(table)) {}
+
+  void hold(slot_index slot) { ++counts_.obtain(slot); }
+  void let_go(slot_index slot) noexcept {
+    if (--*counts_.find(slot) == 0) counts_.reset(slot);
+  }
+  void save(snapshot_writer& to, slot_index slot) const { counts_.save_key(to, slot); }
+  slot_index restore(snapshot_reader& from) { return counts_.restore_key(from); }
+
+ private:
+  keyed_state<K, std::uint32_t> counts_;
+};
+
 /// Left: records; right: broadcast values, each replaces the one before. O(1) per record.
-template <class T, class B>
+template <class T, class B, class Keys = no_held_keys>
 class with_operator {
  public:
   using output_type = with_broadcast<T, B>;
@@ -43,7 +68,8 @@ class with_operator {
   static constexpr bool keeps_records = true;
   static constexpr bool right_is_auxiliary = true;
 
-  explicit with_operator(with_options options) : options_(options) {
+  explicit with_operator(with_options options, Keys keys = {})
+      : options_(options), keys_(std::move(keys)) {
     if constexpr (std::default_initializable<B>) {
       if (options.no_value == before_first::pass) current_ = std::make_shared<const B>();
     }
@@ -52,6 +78,7 @@ class with_operator {
   void process_left(T&& value, context& c) {
     if (current_) return c.emit(output_type{std::move(value), current_});
     if (options_.no_value == before_first::drop) return c.counters().filtered.add();
+    keys_.hold(c.slot());
     held_.push_back({std::move(value), c.time(), c.slot()});
     if (held_.size() >= options_.most_held) c.block_input(0);
   }
@@ -66,6 +93,7 @@ class with_operator {
     while (!held_.empty() && !c.downstream_blocked()) {
       auto& h = held_.front();
       c.emit(output_type{std::move(h.value), current_}, h.time, h.slot);
+      keys_.let_go(h.slot);
       held_.pop_front();
     }
     if (held_.empty()) c.unblock_input(0);
@@ -97,6 +125,7 @@ class with_operator {
     if (current_) save_value(to, *current_);
     to.varint(held_.size());
     for (const auto& h : held_) {
+      keys_.save(to, h.slot);
       save_value(to, h.value);
       save_value(to, h.time);
     }
@@ -112,8 +141,10 @@ class with_operator {
     const std::size_t n = from.count(1);
     for (std::size_t i = 0; i < n && !from.failed(); ++i) {
       held_record h{};
+      h.slot = keys_.restore(from);
       restore_value(from, h.value);
       restore_value(from, h.time);
+      keys_.hold(h.slot);
       held_.push_back(std::move(h));
     }
   }
@@ -129,6 +160,7 @@ class with_operator {
     for (const auto& h : held_) {
       c.set_current(h.time, h.slot);
       c.dead_letter("the broadcast stream has ended without a value");
+      keys_.let_go(h.slot);
     }
     held_.clear();
     if (!watermarks_.empty()) c.forward_watermark(watermarks_.back());
@@ -136,6 +168,7 @@ class with_operator {
   }
 
   with_options options_;
+  Keys keys_;
   bool right_ended_ = false;
   std::shared_ptr<const B> current_;
   std::deque<held_record> held_;
