@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// How batches travel inside a worker: an `output<T>` calls the `receiver<T>` ports connected to it,
-/// one virtual call per batch. Not thread safe; everything here belongs to one worker.
+/// How batches travel inside a worker: an `output<T>` calls the `receiver<T>` ports connected to
+/// it, one virtual call per batch. Not thread safe; everything here belongs to one worker.
 #pragma once
 
 #include <millrace/base/config.hpp>
@@ -66,6 +66,33 @@ class output final : public output_base {
     buffer_.push(std::forward<U>(value), time, slot);
     if (MILLRACE_UNLIKELY(buffer_.full())) flush();
   }
+
+  /// Emits a run of records with the position in a register. While it exists nothing else may use
+  /// the output; `close` it before `flush`.
+  class burst {
+   public:
+    explicit burst(output& to) noexcept : output_(&to), to_(to.buffer_) {}
+
+    template <class U>
+    MILLRACE_ALWAYS_INLINE void emit(U&& value, timestamp time, slot_index slot) {
+      to_.push(std::forward<U>(value), time, slot);
+      if (MILLRACE_UNLIKELY(to_.room() == 0)) to_ = flushed(*output_, to_);
+    }
+    void close() noexcept { to_.commit(); }
+
+   private:
+    using appender = typename batch<T>::appender;
+
+    // By value, so that the position need not live in memory.
+    MILLRACE_NOINLINE static appender flushed(output& out, appender full) {
+      full.commit();
+      out.flush();
+      return appender(out.buffer_);
+    }
+
+    output* output_;
+    appender to_;
+  };
 
   /// Appends a recycled value for the caller to fill; call `committed` afterwards, or `drop`.
   T& next(timestamp time, slot_index slot = no_slot) { return buffer_.push_recycled(time, slot); }

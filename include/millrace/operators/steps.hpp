@@ -119,10 +119,10 @@ struct chain {
 
   template <class V, class Last>
   MILLRACE_ALWAYS_INLINE void run(V&& value, step_position& at, Last&& last) {
-    front.run(std::forward<V>(value), at,
-              [this, &last](auto&& v, step_position& p) __attribute__((always_inline)) {
-                step.run(std::forward<decltype(v)>(v), p, last);
-              });
+    front.run(
+        std::forward<V>(value), at,
+        [ this, &last ](auto&& v, step_position& p)
+            __attribute__((always_inline)) { step.run(std::forward<decltype(v)>(v), p, last); });
   }
 };
 
@@ -167,15 +167,20 @@ class steps_subtask final : public subtask, private receiver<typename Chain::inp
       counters().batches_in.add();
       counters().records_in.add(n);
       step_position at{{}, no_slot, this, 0};
+      typename output<out_type>::burst burst(out_);
+      auto* const values = records.values();
+      const timestamp* const times = records.times();
+      const slot_index* const slots = records.slots();
       for (std::size_t i = 0; i < n; ++i) {
-        at.time = records.time(i);
-        at.slot = records.slot(i);
+        at.time = times[i];
+        at.slot = slots[i];
         if constexpr (std::is_const_v<Batch>) {
-          steps_.run(records.value(i), at, emitter{&out_});
+          steps_.run(values[i], at, emitter{burst});
         } else {
-          steps_.run(std::move(records.value(i)), at, emitter{&out_});
+          steps_.run(std::move(values[i]), at, emitter{burst});
         }
       }
+      burst.close();
       if (at.filtered != 0) counters().filtered.add(at.filtered);
       out_.flush();
     } catch (...) {
@@ -184,10 +189,10 @@ class steps_subtask final : public subtask, private receiver<typename Chain::inp
   }
 
   struct emitter {
-    output<out_type>* out;
+    typename output<out_type>::burst& out;
     template <class V>
     MILLRACE_ALWAYS_INLINE void operator()(V&& value, step_position& at) const {
-      out->emit(std::forward<V>(value), at.time, at.slot);
+      out.emit(std::forward<V>(value), at.time, at.slot);
     }
   };
 

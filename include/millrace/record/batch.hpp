@@ -30,10 +30,11 @@ inline constexpr std::size_t default_batch_capacity = 512;
 /// Whether values stay constructed when a batch is cleared, so that the memory they own (strings,
 /// vectors) is used again. Specialize to false for types that hold scarce things.
 template <class T>
-inline constexpr bool recycle_values = std::is_default_constructible_v<T> &&
-                                       std::is_move_assignable_v<T> &&
-                                       !std::is_trivially_destructible_v<T> &&
-                                       !requires(const T& v) { { v.owner } -> std::convertible_to<const shared_buffer&>; };
+inline constexpr bool recycle_values =
+    std::is_default_constructible_v<T> && std::is_move_assignable_v<T> &&
+    !std::is_trivially_destructible_v<T> && !requires(const T& v) {
+      { v.owner } -> std::convertible_to<const shared_buffer&>;
+    };
 
 template <class T>
 class batch {
@@ -104,7 +105,7 @@ class batch {
       }
     } else {
       std::construct_at(values_ + size_, std::forward<U>(value));
-      constructed_ = size_ + 1;
+      if constexpr (tracked) constructed_ = size_ + 1;
     }
     times_[size_] = time;
     slots_[size_] = slot;
@@ -119,7 +120,7 @@ class batch {
     MILLRACE_ASSERT(size_ < capacity_);
     if (!recycle_values<T> || size_ >= constructed_) {
       std::construct_at(values_ + size_);
-      constructed_ = size_ + 1;
+      if constexpr (tracked) constructed_ = size_ + 1;
     }
     times_[size_] = time;
     slots_[size_] = slot;
@@ -129,7 +130,7 @@ class batch {
   /// Takes back the last value. \pre `!empty()`
   void pop() noexcept {
     --size_;
-    if constexpr (!recycle_values<T>) {
+    if constexpr (tracked && !recycle_values<T>) {
       std::destroy_at(values_ + size_);
       constructed_ = size_;
     }
@@ -137,17 +138,63 @@ class batch {
 
   /// Forgets all records; memory stays.
   void clear() noexcept {
-    if constexpr (!recycle_values<T>) {
+    if constexpr (tracked && !recycle_values<T>) {
       std::destroy_n(values_, constructed_);
       constructed_ = 0;
     }
     size_ = 0;
   }
 
+  /// Appends a run of values: the position stays in a register and is written back by `commit`.
+  /// Until then the batch must not be used otherwise.
+  class appender {
+   public:
+    explicit appender(batch& to) noexcept
+        : batch_(&to),
+          values_(to.values_),
+          times_(to.times_.get()),
+          slots_(to.slots_.get()),
+          size_(to.size_),
+          capacity_(to.capacity_) {}
+
+    std::size_t room() const noexcept {
+      return tracked ? batch_->capacity_ - batch_->size_ : capacity_ - size_;
+    }
+
+    /// \pre `room() > 0`
+    template <class U>
+    MILLRACE_ALWAYS_INLINE void push(U&& value, timestamp time, slot_index slot = no_slot) {
+      if constexpr (tracked) {
+        batch_->push(std::forward<U>(value), time, slot);
+      } else {
+        MILLRACE_ASSERT(size_ < capacity_);
+        std::construct_at(values_ + size_, std::forward<U>(value));
+        times_[size_] = time;
+        slots_[size_] = slot;
+        ++size_;
+      }
+    }
+
+    void commit() noexcept {
+      if constexpr (!tracked) batch_->size_ = size_;
+    }
+
+   private:
+    batch* batch_;
+    T* values_;
+    timestamp* times_;
+    slot_index* slots_;
+    std::size_t size_;
+    std::size_t capacity_;
+  };
+
  private:
+  // Values that need no destruction are not counted.
+  static constexpr bool tracked = !std::is_trivially_destructible_v<T>;
+
   std::size_t capacity_;
   std::size_t size_ = 0;
-  std::size_t constructed_ = 0;  // values_[0, constructed_) are alive; >= size_
+  std::size_t constructed_ = 0;  // if `tracked`: values_[0, constructed_) are alive; >= size_
   T* values_;
   std::unique_ptr<timestamp[]> times_;
   std::unique_ptr<slot_index[]> slots_;
