@@ -14,8 +14,8 @@
 
 namespace millrace {
 
-/// Fills the slot column of each batch from the key table of its domain. Hashes a stretch of
-/// records first and prefetches their index lines, then looks them up.
+/// Fills the slot column of each batch from the key table of its domain. Of a large table, hashes a
+/// stretch of records first and prefetches their index lines, then looks them up.
 template <class T, class K, class F>
 class key_by_subtask final : public subtask, private receiver<T> {
  public:
@@ -44,16 +44,25 @@ class key_by_subtask final : public subtask, private receiver<T> {
       counters().batches_in.add();
       counters().records_in.add(n);
       slot_index* slots = records.slots();
+      const T* values = records.values();
+      if (!table_->worth_prefetching()) {
+        key_table<K>& table = *table_;
+        for (std::size_t i = 0; i < n; ++i) {
+          decltype(auto) key = std::invoke(key_of_, values[i]);
+          slots[i] = table.find_or_insert(key, table.hash(key));
+        }
+        return out_.forward(records);
+      }
       std::array<std::uint64_t, stretch> hashes;
       for (std::size_t from = 0; from < n; from += stretch) {
         const std::size_t to = n - from < stretch ? n : from + stretch;
         for (std::size_t i = from; i < to; ++i) {
-          decltype(auto) key = std::invoke(key_of_, std::as_const(records.value(i)));
+          decltype(auto) key = std::invoke(key_of_, values[i]);
           hashes[i - from] = table_->hash(key);
           table_->prefetch(hashes[i - from]);
         }
         for (std::size_t i = from; i < to; ++i) {
-          decltype(auto) key = std::invoke(key_of_, std::as_const(records.value(i)));
+          decltype(auto) key = std::invoke(key_of_, values[i]);
           slots[i] = table_->find_or_insert(key, hashes[i - from]);
         }
       }

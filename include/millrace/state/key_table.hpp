@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// The table behind a `key_by`: key -> dense slot. All operators of a key domain on one worker share
-/// it, so that a record's key is looked up once and state is an array access. Not thread safe.
+/// The table behind a `key_by`: key -> dense slot. All operators of a key domain on one worker
+/// share it, so that a record's key is looked up once and state is an array access. Not thread
+/// safe.
 #pragma once
 
 #include <millrace/base/config.hpp>
@@ -21,8 +22,8 @@ using owner_mask = std::uint32_t;
 /// What operators need of a table without knowing the key's type.
 class key_table_base {
  public:
-  /// A bit of its own for an operator that keeps state by slot; operators that share one bit (beyond
-  /// the 32nd) keep each other's keys alive.
+  /// A bit of its own for an operator that keeps state by slot; operators that share one bit
+  /// (beyond the 32nd) keep each other's keys alive.
   owner_mask add_owner() noexcept {
     const owner_mask bit = owner_mask{1} << (owners_ < 31 ? owners_ : 31);
     ++owners_;
@@ -61,13 +62,24 @@ class key_table final : public key_table_base {
 
   void prefetch(std::uint64_t hash) const noexcept { MILLRACE_PREFETCH(&index_[hash & mask_]); }
 
+  /// Whether looking ahead is worth it: the index is larger than a second-level cache's better
+  /// half.
+  bool worth_prefetching() const noexcept {
+    return index_.size() * sizeof(entry) > std::size_t{512} << 10U;
+  }
+
   /// The slot of a key, made on first sight. `hash` must be `hash(key)`.
   slot_index find_or_insert(const K& key, std::uint64_t hash) {
-    const auto tag = static_cast<std::uint32_t>(hash >> 32U);
-    for (std::uint64_t i = hash & mask_;; i = (i + 1) & mask_) {
-      const entry& e = index_[i];
-      if (e.slot == no_slot) return insert(key, hash);
-      if (e.tag == tag && keys_[e.slot] == key) return e.slot;
+    const std::uint32_t tag = tag_of(hash);
+    const entry* const index = index_.data();
+    const std::uint64_t mask = mask_;
+    for (std::uint64_t i = hash & mask;; i = (i + 1) & mask) {
+      const entry e = index[i];
+      if (MILLRACE_LIKELY(e.tag == tag)) {
+        if (MILLRACE_LIKELY(keys_[e.slot] == key)) return e.slot;
+      } else if (e.tag == 0) {
+        return insert(key, hash);
+      }
     }
   }
   slot_index find_or_insert(const K& key) { return find_or_insert(key, hash(key)); }
@@ -75,10 +87,10 @@ class key_table final : public key_table_base {
   /// The slot of a key, or `no_slot`.
   slot_index find(const K& key) const {
     const std::uint64_t h = hash(key);
-    const auto tag = static_cast<std::uint32_t>(h >> 32U);
+    const std::uint32_t tag = tag_of(h);
     for (std::uint64_t i = h & mask_;; i = (i + 1) & mask_) {
       const entry& e = index_[i];
-      if (e.slot == no_slot) return no_slot;
+      if (e.tag == 0) return no_slot;
       if (e.tag == tag && keys_[e.slot] == key) return e.slot;
     }
   }
@@ -108,9 +120,13 @@ class key_table final : public key_table_base {
   static constexpr std::size_t initial_size = 64;
 
   struct entry {
-    std::uint32_t tag = 0;
+    std::uint32_t tag = 0;  // 0: empty
     slot_index slot = no_slot;
   };
+
+  static std::uint32_t tag_of(std::uint64_t hash) noexcept {
+    return static_cast<std::uint32_t>(hash >> 32U) | 1U;
+  }
 
   MILLRACE_NOINLINE slot_index insert(const K& key, std::uint64_t hash) {
     if ((size_ + 1) * 2 > index_.size()) grow();
@@ -138,7 +154,7 @@ class key_table final : public key_table_base {
   void place(std::uint64_t hash, slot_index slot) noexcept {
     std::uint64_t i = hash & mask_;
     while (index_[i].slot != no_slot) i = (i + 1) & mask_;
-    index_[i] = {static_cast<std::uint32_t>(hash >> 32U), slot};
+    index_[i] = {tag_of(hash), slot};
   }
 
   void grow() {
