@@ -3,6 +3,7 @@
 
 #include <millrace/codec/detail/json_reader.hpp>
 #include <millrace/codec/detail/json_value.hpp>
+#include <millrace/codec/detail/on_demand.hpp>
 #include <millrace/record/buffer.hpp>
 
 #include <simdjson.h>
@@ -149,7 +150,7 @@ inline bool json_reading::key(ondemand::field& field, std::string_view& name) {
     name = {raw, static_cast<std::size_t>(at - raw)};
     return true;
   }
-  if (const auto e = field.unescaped_key().get(name); e) return broken(e);
+  if (const auto e = unescaped_key(field).get(name); e) return broken(e);
   return true;
 }
 

@@ -3,6 +3,7 @@
 /// Reads answers of Elasticsearch with simdjson On-Demand.
 #pragma once
 
+#include <millrace/codec/detail/on_demand.hpp>
 #include <millrace/connectors/elasticsearch/bulk_response.hpp>
 
 #include <simdjson.h>
@@ -45,7 +46,7 @@ inline void read_error(ondemand::value value, std::string& type, std::string& re
   for (auto member : object) {
     std::string_view key;
     ondemand::value inner;
-    if (member.unescaped_key().get(key) != simdjson::SUCCESS) return;
+    if (millrace::detail::unescaped_key(member).get(key) != simdjson::SUCCESS) return;
     if (member.value().get(inner) != simdjson::SUCCESS) return;
     if (key == "type") {
       if (inner.get_string().get(text) == simdjson::SUCCESS) type.assign(text.substr(0, 200));
@@ -74,7 +75,7 @@ inline bool read_item(ondemand::value value, bulk_item_result& out) {
     for (auto member : item) {
       std::string_view key;
       ondemand::value field;
-      if (member.unescaped_key().get(key) != simdjson::SUCCESS) return false;
+      if (millrace::detail::unescaped_key(member).get(key) != simdjson::SUCCESS) return false;
       if (member.value().get(field) != simdjson::SUCCESS) return false;
       if (key == "status") {
         std::uint64_t status = 0;
@@ -112,7 +113,7 @@ bool for_each_member(simdjson::padded_string_view body, Visit visit) {
   for (auto member : object) {
     std::string_view key;
     ondemand::value value;
-    if (member.unescaped_key().get(key) != simdjson::SUCCESS) return false;
+    if (millrace::detail::unescaped_key(member).get(key) != simdjson::SUCCESS) return false;
     if (member.value().get(value) != simdjson::SUCCESS) return false;
     if (!visit(key, value)) return false;
   }
