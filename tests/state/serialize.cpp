@@ -167,7 +167,7 @@ TEST_CASE("values of every supported type survive saving and restoring, and no t
 }
 
 TEST_CASE("a NaN keeps its bits") {
-  CHECK(std::isnan(round_trip(std::numeric_limits<double>::quiet_NaN()) ) );
+  CHECK(std::isnan(round_trip(std::numeric_limits<double>::quiet_NaN())));
 }
 
 TEST_CASE("described structs are saved with bases, private members and themselves inside") {

@@ -66,9 +66,9 @@ TEST_CASE("timers set while firing fire in the same advance when they are due") 
   q.advance(at(20), [&](slot_index slot, timestamp time) {
     out.emplace_back(time.time_since_epoch().count(), slot);
     if (out.size() == 1) {
-      q.set(1, at(10));   // again
-      q.set(9, at(1));    // in the past
-      q.set(1, at(30));   // not due
+      q.set(1, at(10));  // again
+      q.set(9, at(1));   // in the past
+      q.set(1, at(30));  // not due
       q.erase(2, at(12));
     }
   });
@@ -121,9 +121,8 @@ TEST_CASE("timers agree with a sorted set under random use, through snapshots, i
       q.save(w, [](millrace::snapshot_writer& out, slot_index s) { out.varint(s); });
       millrace::snapshot_reader r(w.view());
       timer_queue other;
-      other.restore(r, [](millrace::snapshot_reader& in) {
-        return static_cast<slot_index>(in.varint());
-      });
+      other.restore(
+          r, [](millrace::snapshot_reader& in) { return static_cast<slot_index>(in.varint()); });
       r.expect_end();
       REQUIRE(r.status());
       q = other;

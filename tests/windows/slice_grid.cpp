@@ -19,10 +19,8 @@ sliding spec(std::int64_t size, std::int64_t slide, std::int64_t offset = 0) {
 }  // namespace
 
 TEST_CASE("a time is in the windows that start in (time - size, time], also before 1970") {
-  CHECK(windows_of(spec(10, 5), at(12)) ==
-        std::vector<window>{{at(5), at(15)}, {at(10), at(20)}});
-  CHECK(windows_of(spec(10, 5), at(-1)) ==
-        std::vector<window>{{at(-10), at(0)}, {at(-5), at(5)}});
+  CHECK(windows_of(spec(10, 5), at(12)) == std::vector<window>{{at(5), at(15)}, {at(10), at(20)}});
+  CHECK(windows_of(spec(10, 5), at(-1)) == std::vector<window>{{at(-10), at(0)}, {at(-5), at(5)}});
   CHECK(windows_of(spec(10, 10, 3), at(2)) == std::vector<window>{{at(-7), at(3)}});
   CHECK(windows_of(spec(10, 10, -3), at(7)) == std::vector<window>{{at(7), at(17)}});
   CHECK(windows_of(spec(7, 3), at(8)) == std::vector<window>{{at(3), at(10)}, {at(6), at(13)}});

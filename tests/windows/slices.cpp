@@ -297,7 +297,11 @@ TEST_CASE("what a window contains does not depend on records of other keys or wh
   for (int round = 0; round < 20; ++round) {
     const setup s{static_cast<std::int64_t>(200 + random() % 500), 10, 0, 0};
     auto store = make<statistics<>>(s);
-    struct record { slot_index slot; std::int64_t time; double value; };
+    struct record {
+      slot_index slot;
+      std::int64_t time;
+      double value;
+    };
     std::vector<record> accepted;
     for (int i = 0; i < 1500; ++i) {
       const record r{static_cast<slot_index>(random() % 4),
@@ -366,9 +370,8 @@ TEST_CASE("a snapshot can be divided among stores, and several joined in one") {
       return slot % 2 == part ? slot / 2 : no_slot;
     });
     REQUIRE(r.status());
-    half->save(parts[part], [part](snapshot_writer& out, slot_index slot) {
-      out.varint(slot * 2 + part);
-    });
+    half->save(parts[part],
+               [part](snapshot_writer& out, slot_index slot) { out.varint(slot * 2 + part); });
   }
   auto whole = make<all_values>(s);
   for (const snapshot_writer& part : parts) {

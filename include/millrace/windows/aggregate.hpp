@@ -21,8 +21,9 @@ namespace millrace {
 ///   associative; it need not be commutative;
 /// - `a.result(state)` for a state with at least one record.
 template <class A, class In>
-concept aggregate_for = std::copy_constructible<A> &&
-    std::default_initializable<typename A::state> && std::copyable<typename A::state> &&
+concept aggregate_for =
+    std::copy_constructible<A> && std::default_initializable<typename A::state> &&
+    std::copyable<typename A::state> &&
     requires(const A& a, typename A::state& state, const typename A::state& later, const In& in) {
       a.add(state, in);
       a.merge(state, later);
@@ -32,18 +33,16 @@ concept aggregate_for = std::copy_constructible<A> &&
 
 /// An aggregate that can take records out again: `a.subtract(state, part)` undoes a merge.
 template <class A>
-concept invertible_aggregate =
-    requires(const A& a, typename A::state& state, const typename A::state& part) {
-      a.subtract(state, part);
-    };
+concept invertible_aggregate = requires(const A& a, typename A::state& state,
+                                        const typename A::state& part) { a.subtract(state, part); };
 
 /// Whether `merge` may take its parts in any order: `static constexpr bool commutative = true`.
 template <class A>
 inline constexpr bool commutative_aggregate = requires { requires A::commutative; };
 
 template <class A>
-using aggregate_result_t = std::remove_cvref_t<
-    decltype(std::declval<const A&>().result(std::declval<const typename A::state&>()))>;
+using aggregate_result_t = std::remove_cvref_t<decltype(std::declval<const A&>().result(
+    std::declval<const typename A::state&>()))>;
 
 /// An aggregate made of an empty accumulator and functions. See `make_aggregate`.
 template <class S, class Add, class Merge, class Result>

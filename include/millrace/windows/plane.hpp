@@ -100,7 +100,7 @@ class plane_pool {
     const std::size_t size = block_bytes(c);
     const std::size_t n = std::max<std::size_t>(1, arena_bytes / size);
     arenas_.reserve(arenas_.size() + 1);
-    auto* arena = static_cast<std::byte*>(::operator new(n * size, std::align_val_t{alignment}));
+    auto* arena = static_cast<std::byte*>(::operator new(n* size, std::align_val_t{alignment}));
     arenas_.push_back(arena);
     reserved_ += n * size;
     for (std::size_t i = n; i-- > 0;) {

@@ -64,14 +64,13 @@ struct call_result<F> : call_result<decltype(&F::operator())> {};
 /// The type that a projection yields; `double` for one whose type depends on the record (a generic
 /// lambda, `std::identity`). Aggregates take it as first template argument otherwise.
 template <class Projection>
-using projected_t = std::conditional_t<
-    std::is_void_v<typename detail::call_result<Projection>::type>, double,
-    std::remove_cvref_t<typename detail::call_result<Projection>::type>>;
+using projected_t =
+    std::conditional_t<std::is_void_v<typename detail::call_result<Projection>::type>, double,
+                       std::remove_cvref_t<typename detail::call_result<Projection>::type>>;
 
 /// A projection that can be applied to `In` and yields something to compute with.
 template <class Projection, class In>
-concept numeric_projection = requires(const Projection& p, const In& in) {
-  static_cast<double>(project(p, in));
-};
+concept numeric_projection =
+    requires(const Projection& p, const In& in) { static_cast<double>(project(p, in)); };
 
 }  // namespace millrace

@@ -231,9 +231,9 @@ class slice_store {
 
   bool restored_ = false;
   timestamp watermark_ = min_timestamp;
-  index next_ = 0;        // first window that has not fired
-  index open_from_ = 0;   // first slice that is in no window that has fired
-  index live_ = 0;        // first window that is not gone
+  index next_ = 0;       // first window that has not fired
+  index open_from_ = 0;  // first slice that is in no window that has fired
+  index live_ = 0;       // first window that is not gone
 
   bool firing_ = false;
   index firing_window_ = 0;

@@ -29,8 +29,7 @@ slice_store<Aggregate>::slice_store(const sliding& spec, duration lateness, Aggr
 template <class Aggregate>
 void slice_store<Aggregate>::update_fired() noexcept {
   next_ = watermark_ == max_timestamp ? never : grid_.first_unfired(watermark_);
-  open_from_ = next_ == never ? never
-                              : grid_.first_slice(next_ - 1) + grid_.slices_per_window();
+  open_from_ = next_ == never ? never : grid_.first_slice(next_ - 1) + grid_.slices_per_window();
   // expiry(k) > watermark, solved for k
   live_ = next_ == never ? never : grid_.first_unfired(saturating_sub(watermark_, lateness_));
   open_width_ = 0;

@@ -61,8 +61,8 @@ void slice_store<Aggregate>::restore(snapshot_reader& reader, ReadKey&& read_key
     return std::to_string(w.size.count()) + " us by " + std::to_string(w.slide.count()) +
            " us, offset " + std::to_string(w.offset.count()) + " us";
   };
-  if (!reader.failed() && (saved.size != spec_.size || saved.slide != spec_.slide ||
-                           saved.offset != spec_.offset)) {
+  if (!reader.failed() &&
+      (saved.size != spec_.size || saved.slide != spec_.slide || saved.offset != spec_.offset)) {
     reader.fail("windows of " + words(saved) + " were saved, windows of " + words(spec_) +
                     " are to be restored",
                 errc::incompatible);

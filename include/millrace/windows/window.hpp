@@ -25,9 +25,7 @@ struct window {
   constexpr timestamp max_timestamp() const noexcept {
     return end == millrace::max_timestamp ? end : saturating_sub(end, one_tick);
   }
-  constexpr bool contains(timestamp t) const noexcept {
-    return start <= t && t <= max_timestamp();
-  }
+  constexpr bool contains(timestamp t) const noexcept { return start <= t && t <= max_timestamp(); }
   bool operator==(const window&) const = default;
 };
 

@@ -64,8 +64,9 @@ auto compose(A... parts) {
 /// `compose_as<summary>(count{}, sum(...))`: the result is `summary{count, sum}`.
 template <class Result, class... A>
 auto compose_as(A... parts) {
-  static_assert(requires { Result{std::declval<aggregate_result_t<A>>()...}; },
-                "compose_as<R>(a, b, ...): R must be constructible as R{result of a, of b, ...}");
+  static_assert(
+      requires { Result{std::declval<aggregate_result_t<A>>()...}; },
+      "compose_as<R>(a, b, ...): R must be constructible as R{result of a, of b, ...}");
   return composition<Result, A...>(std::move(parts)...);
 }
 

@@ -139,9 +139,7 @@ template <class Projection = std::identity>
 class standard_deviation : public statistics<Projection> {
  public:
   using statistics<Projection>::statistics;
-  double result(const statistics_state& s) const noexcept {
-    return s.result().standard_deviation;
-  }
+  double result(const statistics_state& s) const noexcept { return s.result().standard_deviation; }
 };
 template <class Projection>
 standard_deviation(Projection) -> standard_deviation<Projection>;

@@ -83,9 +83,10 @@ BOOST_DESCRIBE_STRUCT(compensated_sum, (), (sum, compensation))
 template <class T, class Projection>
 class sum_of {
  public:
-  using value_type = std::conditional_t<
-      std::is_integral_v<T>, std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>,
-      double>;
+  using value_type =
+      std::conditional_t<std::is_integral_v<T>,
+                         std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>,
+                         double>;
   using state = std::conditional_t<std::is_integral_v<T>, wide_sum, compensated_sum>;
   static constexpr bool commutative = true;
 
