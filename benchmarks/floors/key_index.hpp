@@ -21,13 +21,9 @@ class key_index {
 
   std::uint32_t operator()(std::uint64_t key) {
     for (std::size_t i = key * 0x9e3779b97f4a7c15ULL >> 32U & mask_;; i = (i + 1) & mask_) {
-      entry& e = entries_[i];
+      const entry& e = entries_[i];
       if (e.key == key) return e.number;
-      if (e.key == none) {
-        e = {key, size()};
-        keys_.push_back(key);
-        return e.number;
-      }
+      if (e.key == none) return insert(i, key);
     }
   }
 
@@ -35,6 +31,12 @@ class key_index {
   std::uint64_t key(std::uint32_t number) const noexcept { return keys_[number]; }
 
  private:
+  __attribute__((noinline)) std::uint32_t insert(std::size_t i, std::uint64_t key) {
+    entries_[i] = {key, size()};
+    keys_.push_back(key);
+    return entries_[i].number;
+  }
+
   static constexpr std::uint64_t none = ~std::uint64_t{0};
   struct entry {
     std::uint64_t key = none;

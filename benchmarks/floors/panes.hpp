@@ -117,7 +117,7 @@ class pane_windows {
   void finish() { fire_until((newest_ + o_.panes) * o_.slide); }
 
  private:
-  void elsewhere(std::uint32_t k, double value, std::int64_t time) {
+  __attribute__((noinline)) void elsewhere(std::uint32_t k, double value, std::int64_t time) {
     const std::int64_t pane = time / o_.slide;
     if (next_ == 0) next_ = pane - o_.panes;
     if (pane < next_) return;
@@ -130,7 +130,7 @@ class pane_windows {
     }
   }
 
-  void fire_until(std::int64_t watermark) {
+  __attribute__((noinline)) void fire_until(std::int64_t watermark) {
     while ((next_ + o_.panes) * o_.slide - 1 <= watermark) {
       fire(next_);
       ring_.clear(next_++);
@@ -140,9 +140,11 @@ class pane_windows {
   void fire(std::int64_t window) {
     const std::uint32_t keys = index_.size();
     const std::int64_t end = (window + o_.panes) * o_.slide;
+    parts_.clear();
+    for (std::int64_t p = window; p < window + o_.panes; ++p) parts_.push_back(ring_.pane(p));
     for (std::uint32_t k = 0; k < keys; ++k) {
-      State all{};
-      for (std::int64_t p = window; p < window + o_.panes; ++p) all.merge(ring_.pane(p)[k]);
+      State all = parts_[0][k];
+      for (std::size_t p = 1; p < parts_.size(); ++p) all.merge(parts_[p][k]);
       if (all.count != 0) emit_(k, index_.key(k), end, all);
     }
   }
@@ -151,6 +153,7 @@ class pane_windows {
   Emit emit_;
   key_index index_;
   pane_ring<State> ring_;
+  std::vector<const State*> parts_;  // of the window that fires
   State* open_ = nullptr;
   std::uint64_t open_start_ = ~std::uint64_t{0} / 2;
   std::int64_t newest_ = 0;

@@ -100,19 +100,19 @@ class field_scanner {
   explicit field_scanner(const char* at) : at_(at) {}
 
   template <std::size_t N>
-  bool text(const char (&expected)[N]) noexcept {
+  __attribute__((always_inline)) bool text(const char (&expected)[N]) noexcept {
     if (std::memcmp(at_, expected, N - 1) != 0) return false;
     at_ += N - 1;
     return true;
   }
-  bool integer(std::int64_t& out) noexcept {
+  __attribute__((always_inline)) bool integer(std::int64_t& out) noexcept {
     const char* start = at_;
     std::int64_t value = 0;
     while (is_digit(*at_)) value = value * 10 + (*at_++ - '0');
     out = value;
     return at_ != start && at_ - start < 19;
   }
-  bool number(double& out) noexcept {
+  __attribute__((always_inline)) bool number(double& out) noexcept {
     static constexpr double powers[] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                         1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
     const char* start = at_;
@@ -128,7 +128,7 @@ class field_scanner {
     out = static_cast<double>(value) / powers[decimals];
     return true;
   }
-  bool string(std::string_view& out) noexcept {
+  __attribute__((always_inline)) bool string(std::string_view& out) noexcept {
     const char* start = at_;
     while (*at_ != '"' && *at_ != '\\' && static_cast<unsigned char>(*at_) >= 0x20) ++at_;
     out = {start, static_cast<std::size_t>(at_ - start)};
@@ -147,7 +147,8 @@ struct status {
   std::int64_t at = 0;
 };
 
-inline bool read_status(std::string_view json, status& out) noexcept {
+__attribute__((always_inline)) inline bool read_status(std::string_view json,
+                                                       status& out) noexcept {
   field_scanner in(json.data());
   std::int64_t whole = 0;
   double skipped = 0;
@@ -167,7 +168,7 @@ class station_index {
     while (size_ < 4 * most) size_ *= 2;
     entries_.resize(size_);
   }
-  std::uint64_t operator()(std::string_view name) {
+  __attribute__((always_inline)) std::uint64_t operator()(std::string_view name) {
     std::uint64_t hash = name.size() * 0x9e3779b97f4a7c15ULL;
     const char* at = name.data();
     std::size_t left = name.size();

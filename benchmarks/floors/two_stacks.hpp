@@ -38,7 +38,7 @@ class two_stack_windows {
   void finish() { fire_until((newest_ + o_.panes) * o_.slide); }
 
  private:
-  void move_to(std::int64_t pane) {
+  __attribute__((noinline)) void move_to(std::int64_t pane) {
     if (open_ == nullptr) {
       next_ = pane - o_.panes + 1;
       middle_ = next_ + o_.panes - 1;
@@ -48,7 +48,7 @@ class two_stack_windows {
     open_start_ = static_cast<std::uint64_t>(pane * o_.slide);
   }
 
-  void fire_until(std::int64_t watermark) {
+  __attribute__((noinline)) void fire_until(std::int64_t watermark) {
     while ((next_ + o_.panes) * o_.slide - 1 <= watermark) fire(next_++);
   }
 

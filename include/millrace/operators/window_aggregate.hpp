@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// Incremental aggregation in event-time windows per key. The engine is windows/slices.hpp; here are
-/// keys, late records, results and back-pressure. Not thread safe: one copy per worker.
+/// Incremental aggregation in event-time windows per key. The engine is windows/slices.hpp; here
+/// are keys, late records, results and back-pressure. Not thread safe: one copy per worker.
 #pragma once
 
 #include <millrace/operators/context.hpp>
+#include <millrace/record/batch.hpp>
 #include <millrace/state/key_table.hpp>
 #include <millrace/state/keyed_state.hpp>
 #include <millrace/windows/slices.hpp>
@@ -45,10 +46,13 @@ class window_aggregate_operator {
     constexpr std::size_t ahead = 12;
     constexpr slot_index worth_prefetching = 65536;
     const std::size_t n = records.size();
-    const bool many = keys_->slots() > worth_prefetching;
+    const T* const values = records.values();
+    const timestamp* const times = records.times();
+    const slot_index* const slots = records.slots();
+    const std::size_t prefetched = keys_->slots() > worth_prefetching && n > ahead ? n - ahead : 0;
     for (std::size_t i = 0; i < n; ++i) {
-      if (many && i + ahead < n) store_.prefetch(records.slot(i + ahead));
-      const slice_add added = store_.add(records.slot(i), records.time(i), records.value(i));
+      if (MILLRACE_UNLIKELY(i < prefetched)) store_.prefetch(slots[i + ahead]);
+      const slice_add added = store_.add(slots[i], times[i], values[i]);
       if (MILLRACE_UNLIKELY(added != slice_add::accepted)) unusual(added, records, i, c);
     }
     update_keys();
@@ -69,7 +73,8 @@ class window_aggregate_operator {
 
   void save(snapshot_writer& to) const {
     if constexpr (serializable<state>) {
-      store_.save(to, [this](snapshot_writer& w, slot_index slot) { save_value(w, keys_->key(slot)); });
+      store_.save(to,
+                  [this](snapshot_writer& w, slot_index slot) { save_value(w, keys_->key(slot)); });
     } else {
       throw std::system_error(make_error_code(errc::not_serializable), typeid(state).name());
     }
@@ -91,7 +96,17 @@ class window_aggregate_operator {
   using state = typename A::state;
 
   void emit_result(slot_index slot, const window& w, const state& s, context& c) {
-    c.emit(output_type{keys_->key(slot), w, store_.aggregate().result(s)}, w.max_timestamp(), slot);
+    if constexpr (recycle_values<output_type>) {
+      // Filled in place: the key's memory is used again.
+      output_type& r = c.out().next(w.max_timestamp(), slot);
+      r.key = keys_->key(slot);
+      r.window = w;
+      r.value = store_.aggregate().result(s);
+      c.out().committed();
+    } else {
+      c.emit(output_type{keys_->key(slot), w, store_.aggregate().result(s)}, w.max_timestamp(),
+             slot);
+    }
   }
 
   MILLRACE_NOINLINE void unusual(slice_add what, const batch<T>& records, std::size_t i,

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <iterator>
 #include <map>
+#include <utility>
 #include <vector>
 
 namespace millrace {
@@ -23,8 +24,11 @@ class slice_table {
 
   /// \param expected slices at a time, to find them without a search
   explicit slice_table(index expected)
-      : recent_(std::bit_ceil(static_cast<std::size_t>(
-            expected < 16 ? 16 : expected > max_recent ? max_recent : expected))) {}
+      : recent_(std::bit_ceil(static_cast<std::size_t>(expected < 16           ? 16
+                                                       : expected > max_recent ? max_recent
+                                                                               : expected))) {
+    spare_.reserve(max_spare);
+  }
   slice_table(const slice_table&) = delete;
   slice_table& operator=(const slice_table&) = delete;
   ~slice_table() {
@@ -46,7 +50,7 @@ class slice_table {
 
   states& obtain(index i) {
     if (states* s = find(i); s != nullptr) return *s;
-    const auto place = slices_.try_emplace(i).first;
+    const auto place = insert(i);
     if (place != slices_.begin()) std::prev(place)->second.teach(pool_);
     states& made = place->second;
     recent_[static_cast<std::size_t>(i) & (recent_.size() - 1)] = {i, &made};
@@ -71,7 +75,11 @@ class slice_table {
     recent& r = recent_[static_cast<std::size_t>(first->first) & (recent_.size() - 1)];
     if (r.slice == &first->second) r = {};
     first->second.clear(pool_);
-    slices_.erase(first);
+    if (spare_.size() < spare_.capacity()) {
+      spare_.push_back(slices_.extract(first));
+    } else {
+      slices_.erase(first);
+    }
   }
 
   auto begin() const noexcept { return slices_.begin(); }
@@ -85,14 +93,25 @@ class slice_table {
 
  private:
   static constexpr index max_recent = 4096;
+  static constexpr std::size_t max_spare = 4;
 
+  using map = std::map<index, states>;
   struct recent {
     index i = 0;
     states* slice = nullptr;
   };
 
+  typename map::iterator insert(index i) {
+    if (spare_.empty()) return slices_.try_emplace(i).first;
+    auto node = std::move(spare_.back());
+    spare_.pop_back();
+    node.key() = i;
+    return slices_.insert(std::move(node)).position;
+  }
+
   plane_pool<State> pool_;
-  std::map<index, states> slices_;
+  map slices_;
+  std::vector<typename map::node_type> spare_;  // of slices that are gone, to be used again
   mutable std::vector<recent> recent_;
 };
 
