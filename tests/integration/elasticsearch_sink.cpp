@@ -128,11 +128,14 @@ TEST_CASE("counts and ids are exact although the server is stopped, killed and r
     if (i == 2000) server.stop();
     if (i == 5000) server.kill();
     if (context.blocked && !server.running()) {
-      const auto pending = context.metric("pending");
-      env.run_for(300ms);
-      CHECK(context.blocked);
-      CHECK(context.metric("pending") == pending);
-      server.start();
+      env.run_for(300ms);  // answers that were on their way when it stopped
+      if (context.blocked) {
+        const auto pending = context.metric("pending");
+        env.run_for(300ms);
+        CHECK(context.blocked);
+        CHECK(context.metric("pending") == pending);
+        server.start();
+      }
     }
     const auto s = numbered(i);
     expected[id_of(s)] = json_of(s);

@@ -219,19 +219,24 @@ class worker_task : public std::enable_shared_from_this<worker_task> {
     return {&env_, [this] { schedule(); }};
   }
 
-  void start(execution& work, std::size_t index, std::function<void()> on_exit) {
+  /// Before any task begins: the first one to run wakes the others.
+  void prepare(execution& work, std::size_t index, std::function<void()> on_exit) {
     on_exit_ = std::move(on_exit);
     work_ = &work;
     index_ = index;
+  }
+
+  void begin() {
     boost::asio::post(strand_, [self = shared_from_this()] {
       self->guarded([&self] { self->work_->at(self->index_).open(); });
+      self->opened_ = true;
       self->schedule();
     });
   }
 
  private:
   void schedule() {
-    if (work_ == nullptr || scheduled_.exchange(true)) return;
+    if (scheduled_.exchange(true)) return;
     boost::asio::post(strand_, [self = shared_from_this()] { self->run_slice(); });
   }
 
@@ -247,7 +252,7 @@ class worker_task : public std::enable_shared_from_this<worker_task> {
   void run_slice() {
     constexpr int steps_per_slice = 16;
     scheduled_.store(false);
-    if (left_) return;
+    if (left_ || !opened_) return;
     bool more = true;
     guarded([&] {
       if (!stopped_ && work_->stopping()) {
@@ -287,6 +292,7 @@ class worker_task : public std::enable_shared_from_this<worker_task> {
   execution* work_ = nullptr;
   std::size_t index_ = 0;
   std::atomic<bool> scheduled_{false};
+  bool opened_ = false;
   bool stopped_ = false;
   bool left_ = false;
 };
@@ -309,7 +315,7 @@ class executor_driver final : public driver {
   void start(execution& work, std::function<void()> on_end) override {
     running_ = tasks_.size();
     for (std::size_t i = 0; i < tasks_.size(); ++i) {
-      tasks_[i]->start(work, i, [this, on_end] {
+      tasks_[i]->prepare(work, i, [this, on_end] {
         if (--running_ != 0) return;
         on_end();
         const std::lock_guard lock(mutex_);
@@ -317,6 +323,7 @@ class executor_driver final : public driver {
         done_.notify_all();
       });
     }
+    for (auto& task : tasks_) task->begin();
   }
 
   void join() override {
