@@ -30,7 +30,7 @@ enum class join_mode : std::uint8_t {
 /// What becomes of a left record whose key has no right value yet.
 enum class unmatched : std::uint8_t {
   drop,  ///< counted as filtered
-  hold,  ///< until one comes; at most `most_held`, beyond them the oldest is a dead letter
+  hold,  ///< until one comes; at most `most_held`, beyond them records are dead letters
 };
 
 struct join_latest_options {
