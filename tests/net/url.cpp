@@ -145,6 +145,15 @@ TEST_CASE("percent decoding is the inverse of percent encoding for all bytes") {
   CHECK_THAT(net::percent_decode("%zz").error().message, ContainsSubstring("offset 0"));
 }
 
+TEST_CASE("a host holds only what can be written in it without an escape") {
+  CHECK(parse_url("https://%68ost/").value().host == "host");
+  for (const auto* text :
+       {"https://h%22", "https://h%3Cx", "https://a%20b", "https://h%5C", "https://h%7B"}) {
+    INFO(text);
+    CHECK_THAT(parse_url(text).error().message, ContainsSubstring("no host name"));
+  }
+}
+
 TEST_CASE("random bytes never parse into a URL that does not parse again to the same") {
   const auto seed = std::random_device{}();
   INFO("seed " << seed);

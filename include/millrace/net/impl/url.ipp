@@ -193,10 +193,11 @@ inline result<void> parse_host(std::string_view text, url& out) {
   }
   if (auto checked = check_characters(text, "", "host"); !checked) return checked;
   out.host = lower_case(*percent_decode(text));
-  const bool printable = std::all_of(out.host.begin(), out.host.end(), [](char c) {
-    return c > ' ' && c <= '~' && c != '/' && c != '@' && c != '%' && c != ':';
+  const bool written_plainly = std::all_of(out.host.begin(), out.host.end(), [](char c) {
+    return is_unreserved(c) || is_sub_delimiter(c);
   });
-  if (!printable) return {errc::malformed, "the host holds a character that no host name has"};
+  if (!written_plainly)
+    return {errc::malformed, "the host holds a character that no host name has"};
   return {};
 }
 
@@ -317,7 +318,10 @@ MILLRACE_DECL std::string url::target() const {
 
 MILLRACE_DECL std::string url::authority() const {
   const bool literal = host.find(':') != std::string::npos;
-  std::string out = literal ? "[" + host.substr(0, host.find('%')) + "]" : host;
+  std::string out = host;
+  if (literal) {
+    out.assign(1, '[').append(host, 0, host.find('%')).push_back(']');
+  }
   if (port != default_port(scheme)) out += ":" + std::to_string(port);
   return out;
 }
