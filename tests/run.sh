@@ -5,8 +5,9 @@
 #   tests/run.sh [-- LABEL | CTEST ARGUMENT...]    e.g.  tests/run.sh -- unit
 #                                                        tests/run.sh -- -R mqtt -V
 #
-# Labels: unit, simulation, integration, example, tidy, headers, odr, compile_fail, consume; and the
-# layers. The last lines list what was skipped and why, and count test cases.
+# Labels: unit, simulation, semantics, integration, example, tidy, headers, odr, compile_fail,
+# consume; and the layers. MILLRACE_CASES=N runs N times as many random cases of semantics.
+# The last lines list what was skipped and why, and count test cases.
 # MILLRACE_BUILD_DIR: where to build (default: build/tests). MILLRACE_JOBS: compilers at a time.
 # MILLRACE_CMAKE_ARGUMENTS: further arguments for cmake.
 set -euo pipefail
@@ -14,7 +15,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../.ci/setup.sh"
 
 case ${1:-} in
   -h | --help)
-    sed -n '4,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '4,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 0
     ;;
   --) shift ;;
