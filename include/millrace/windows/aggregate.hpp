@@ -5,6 +5,9 @@
 /// functions it holds; they should be pure.
 #pragma once
 
+#include <millrace/base/config.hpp>
+#include <millrace/base/time.hpp>
+
 #include <concepts>
 #include <optional>
 #include <type_traits>
@@ -12,11 +15,19 @@
 
 namespace millrace {
 
+/// Takes records without, or with their event time.
+template <class A, class In>
+concept adds_record =
+    requires(const A& a, typename A::state& state, const In& in) { a.add(state, in); };
+template <class A, class In>
+concept adds_timed_record = requires(const A& a, typename A::state& state, const In& in,
+                                     timestamp time) { a.add(state, in, time); };
+
 /// Folds records of type `In`. `A` is copyable and holds no data of its own; `A::state` is the
 /// accumulator. Needed:
 /// - `typename A::state`, copyable; default constructed it is empty, and merging an empty state
 ///   into another, or another into an empty one, yields the other;
-/// - `a.add(state, in)` folds in one record;
+/// - `a.add(state, in)` folds in one record; or `a.add(state, in, time)`, with its event time;
 /// - `a.merge(state, later)` appends what was folded from records of later slices. It must be
 ///   associative; it need not be commutative;
 /// - `a.result(state)` for a state with at least one record.
@@ -24,8 +35,8 @@ template <class A, class In>
 concept aggregate_for =
     std::copy_constructible<A> && std::default_initializable<typename A::state> &&
     std::copyable<typename A::state> &&
-    requires(const A& a, typename A::state& state, const typename A::state& later, const In& in) {
-      a.add(state, in);
+    (adds_record<A, In> || adds_timed_record<A, In>)&&requires(const A& a, typename A::state& state,
+                                                               const typename A::state& later) {
       a.merge(state, later);
       a.result(later);
       requires !std::is_void_v<decltype(a.result(later))>;
@@ -39,6 +50,22 @@ concept invertible_aggregate = requires(const A& a, typename A::state& state,
 /// Whether `merge` may take its parts in any order: `static constexpr bool commutative = true`.
 template <class A>
 inline constexpr bool commutative_aggregate = requires { requires A::commutative; };
+
+/// Whether the result depends on event times that `add` is given (those read from the record by a
+/// projection do not count): `static constexpr bool needs_event_time = true`.
+template <class A>
+inline constexpr bool event_time_aggregate = requires { requires A::needs_event_time; };
+
+/// Folds in a record, with its event time if the aggregate wants that.
+template <class A, class In>
+MILLRACE_ALWAYS_INLINE void fold_record(const A& a, typename A::state& state, const In& in,
+                                        timestamp time) {
+  if constexpr (adds_timed_record<A, In>) {
+    a.add(state, in, time);
+  } else {
+    a.add(state, in);
+  }
+}
 
 template <class A>
 using aggregate_result_t = std::remove_cvref_t<decltype(std::declval<const A&>().result(

@@ -64,12 +64,12 @@ class slice_store {
     if (MILLRACE_LIKELY(in_open(time) && i < open_page_count_)) {
       const auto& page = open_pages_[i];
       if (MILLRACE_LIKELY((page.direct() >> slot % page_slots & 1) != 0)) {
-        aggregate_.add(page.direct_states()[slot % page_slots], value);
+        fold_record(aggregate_, page.direct_states()[slot % page_slots], value, time);
         return slice_add::accepted;
       }
     }
     slice_add what = slice_add::accepted;
-    if (state* s = locate(slot, time, what); s != nullptr) aggregate_.add(*s, value);
+    if (state* s = locate(slot, time, what); s != nullptr) fold_record(aggregate_, *s, value, time);
     return what;
   }
 

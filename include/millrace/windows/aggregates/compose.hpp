@@ -17,13 +17,21 @@ class composition {
  public:
   using state = std::tuple<typename A::state...>;
   static constexpr bool commutative = (commutative_aggregate<A> && ...);
+  static constexpr bool needs_event_time = (event_time_aggregate<A> || ...);
 
   explicit composition(A... parts) : parts_(std::move(parts)...) {}
 
   template <class In>
-    requires(aggregate_for<A, In> && ...)
+    requires(!needs_event_time && (aggregate_for<A, In> && ...))
   void add(state& s, const In& in) const {
     each([&](const auto& part, auto index) { part.add(std::get<index.value>(s), in); });
+  }
+  template <class In>
+    requires(needs_event_time && (aggregate_for<A, In> && ...))
+  void add(state& s, const In& in, timestamp time) const {
+    each([&](const auto& part, auto index) {
+      fold_record(part, std::get<index.value>(s), in, time);
+    });
   }
   void merge(state& s, const state& later) const {
     each([&](const auto& part, auto index) {
