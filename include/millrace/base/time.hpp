@@ -15,6 +15,9 @@ using duration = std::chrono::microseconds;
 /// A point in event time (UTC). Times before 1970 are negative and legal.
 using timestamp = std::chrono::sys_time<duration>;
 
+/// Which clock decides: that of the records (watermarks), or the wall clock of the worker.
+enum class time_domain : std::uint8_t { event_time, processing_time };
+
 inline constexpr timestamp min_timestamp{duration::min()};
 inline constexpr timestamp max_timestamp{duration::max()};
 
