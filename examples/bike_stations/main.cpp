@@ -95,7 +95,7 @@ int run(options o) {
     // What the broker has taken is on its way: let it arrive before the source says good-bye.
     const auto until = std::chrono::steady_clock::now() + 10s;
     const auto received = [&] {
-      for (const auto& s : p.status()) {
+      for (const auto& s : p.status().operators) {
         if (s.name == "stations") return s.records_out;
       }
       return std::uint64_t{0};

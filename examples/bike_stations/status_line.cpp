@@ -72,7 +72,7 @@ std::uint64_t dead_letters(const std::vector<operator_status>& all) {
 }  // namespace
 
 std::string status_line::next(std::size_t width) {
-  const auto all = pipeline_.status();
+  const auto all = pipeline_.status().operators;
   const auto source = total(all, "stations");
   const auto score = total(all, "score");
   const auto windows = total(all, "statistics");
@@ -103,7 +103,7 @@ std::string status_line::next(std::size_t width) {
 }
 
 std::string summary(const millrace::pipeline& p, bool& balanced) {
-  const auto all = p.status();
+  const auto all = p.status().operators;
   const auto source = total(all, "stations");
   const auto windows = total(all, "statistics");
   const auto pairs = total(all, "enrich");

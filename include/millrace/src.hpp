@@ -41,6 +41,8 @@
 #include <millrace/net/impl/http_connection.ipp>
 #include <millrace/net/impl/http_pool.ipp>
 #include <millrace/net/impl/http_retry.ipp>
+#include <millrace/net/impl/http_server.ipp>
+#include <millrace/net/impl/http_server_session.ipp>
 #include <millrace/net/impl/tls_context.ipp>
 #include <millrace/net/impl/transport.ipp>
 #include <millrace/net/impl/transport_acceptor.ipp>
@@ -58,6 +60,7 @@
 #include <millrace/record/impl/schema.ipp>
 #include <millrace/runtime/impl/drivers.ipp>
 #include <millrace/runtime/impl/execution.ipp>
+#include <millrace/runtime/impl/plan.ipp>
 #include <millrace/runtime/impl/worker.ipp>
 #include <millrace/testing/impl/http_server.ipp>
 #include <millrace/testing/impl/io_thread.ipp>

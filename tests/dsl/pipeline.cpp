@@ -63,7 +63,7 @@ TEST_CASE("map, filter, flat_map and inspect are fused into one node and keep th
   CHECK(out.values() ==
         std::vector<std::string>{"0", "1", "4", "5", "8", "9", "12", "13", "16", "17"});
   CHECK(inspected == 5);
-  const auto status = p.status();
+  const auto status = p.status().operators;
   REQUIRE(status.size() == 3);
   CHECK(status[1].name == "map.filter.inspect.flat_map.map-1");
   CHECK(status[1].records_in == 10);
@@ -190,7 +190,7 @@ TEST_CASE("what is late is counted once and goes to the late output") {
   counts.side(late).to("late", too_late);
   p.run();
   CHECK(too_late.values() == std::vector<int>{0, 1, 2, 3, 4});
-  CHECK(find(p.status(), "counts").late == 5);
+  CHECK(find(p.status().operators, "counts").late == 5);
 }
 
 TEST_CASE("a process function has state and timers per key") {
@@ -241,7 +241,7 @@ TEST_CASE("connected streams share state per key") {
         .to("out", out);
     p.run();
     CHECK(out.values().size() == 200);
-    const auto status = p.status();
+    const auto status = p.status().operators;
     CHECK(find(status, "sum").records_in > 0);
   }
 }

@@ -89,7 +89,7 @@ void publish(const std::vector<oracle::recorded>& all, const std::string& url) {
 
 std::uint64_t records_out(const pipeline& p, const std::string& name) {
   std::uint64_t sum = 0;
-  for (const auto& s : p.status()) sum += s.name == name ? s.records_out : 0;
+  for (const auto& s : p.status().operators) sum += s.name == name ? s.records_out : 0;
   return sum;
 }
 
@@ -291,7 +291,7 @@ TEST_CASE(
   CHECK((all_ids(server.url(), "bikes-events") == events));
   CHECK((all_ids(server.url(), "bikes-statistics") == statistics));
   for (const auto& d : dead.values()) FAIL_CHECK(d.where << ": " << d.reason << ": " << d.payload);
-  for (const auto& s : p.status()) {
+  for (const auto& s : p.status().operators) {
     for (const auto& m : s.metrics) {
       if (m.name == "item_retries" || m.name == "request_retries") {
         WARN(s.name << " " << m.name << " " << m.value);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
 /// `pipeline`: assembles sources, operators and sinks, and runs them. Assembly belongs to one
-/// thread; `stop`, `cancel`, `wait` and `status` may be called from any.
+/// thread; `stop`, `cancel`, `wait`, `status` and `plan` may be called from any.
 #pragma once
 
 #include <millrace/base/config.hpp>
@@ -11,6 +11,8 @@
 #include <millrace/runtime/dead_letters.hpp>
 #include <millrace/runtime/drivers.hpp>
 #include <millrace/runtime/execution.hpp>
+#include <millrace/runtime/plan.hpp>
+#include <millrace/runtime/status.hpp>
 
 #include <condition_variable>
 #include <functional>
@@ -21,20 +23,6 @@
 #include <vector>
 
 namespace millrace {
-
-/// One operator instance as it stands.
-struct operator_status {
-  std::string name;
-  std::size_t worker = 0;
-  std::uint64_t records_in = 0;
-  std::uint64_t records_out = 0;
-  std::uint64_t filtered = 0;
-  std::uint64_t late = 0;
-  std::uint64_t dead_letters = 0;
-  timestamp watermark = min_timestamp;
-  bool blocked = false;
-  std::vector<metric_group::reading> metrics;
-};
 
 class pipeline {
  public:
@@ -103,8 +91,15 @@ class pipeline {
   /// Whether the end has come; `wait` would return at once.
   bool ended() const;
 
-  /// All operator instances, in the order of the graph. Empty before the start.
-  std::vector<operator_status> status() const;
+  /// How it stands: all operator instances with their counts, times and latencies. Without
+  /// operators before the start. O(operators); costs the workers nothing.
+  pipeline_status status() const;
+
+  /// The graph: what is fused, where batches change threads. `to_text(p.plan())` prints it.
+  pipeline_plan plan() const;
+
+  /// The plan as text.
+  std::string explain() const { return to_text(plan()); }
 
   const std::string& name() const noexcept { return name_; }
 

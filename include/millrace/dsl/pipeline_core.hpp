@@ -23,6 +23,7 @@ struct stream_origin {
 class pipeline_core {
  public:
   graph& nodes() noexcept { return graph_; }
+  const graph& nodes() const noexcept { return graph_; }
 
   /// Adds a node with a factory; edges are added with `connect`.
   template <class Make>

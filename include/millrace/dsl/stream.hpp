@@ -111,7 +111,8 @@ class stream_api : public steps_api<Derived, T, Chain> {
   template <class U>
   stream<U> side(const side_output<U>& tag) const {
     const stream_origin from = origin();
-    const std::size_t port = core().nodes().side_port(from.node, tag.identity(), edge_type_of<U>());
+    const std::size_t port =
+        core().nodes().side_port(from.node, tag.identity(), edge_type_of<U>(), tag.name());
     return stream<U>(core(), {from.node, port});
   }
 

@@ -11,6 +11,7 @@
 #include <millrace/record/watermark.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -50,8 +51,11 @@ class source_subtask final : public subtask, private source_context {
         source_output<value_type> out(records_);
         status = reader_->poll(out);
       });
-      out_.forward(records_);
-      records_.clear();
+      if (!records_.empty()) {
+        if constexpr (metrics_enabled) mark_latency();
+        out_.forward(records_);
+        records_.clear();
+      }
     }
     if (status == poll_status::end) {
       finish();
@@ -102,6 +106,15 @@ class source_subtask final : public subtask, private source_context {
         {{}, std::string(reason), std::string(topic), std::string(payload), env().now()});
   }
 
+  // Ahead of the next records, but not more often than it is of use to anybody.
+  void mark_latency() {
+    constexpr auto interval = std::chrono::milliseconds{100};
+    const auto now = env().monotonic();
+    if (now < next_marker_) return;
+    next_marker_ = now + interval;
+    out_.send(control::latency(static_cast<std::uint64_t>(now.count())));
+  }
+
   void finish() {
     out_.send(control::watermark(max_timestamp));
     out_.send(control::end());
@@ -124,6 +137,7 @@ class source_subtask final : public subtask, private source_context {
   std::unique_ptr<reader_type> reader_;
   std::atomic<bool> awake_{true};
   bool stopping_ = false;
+  std::chrono::nanoseconds next_marker_ = std::chrono::nanoseconds::min();
 };
 
 /// Feeds a writer.

@@ -51,6 +51,7 @@ class merge_subtask final : public subtask {
 
   void apply(std::size_t input, const control& element) {
     if (element.kind == control_kind::barrier) return out_.send(element);
+    if (element.kind == control_kind::latency) return out_.send(element);
     const watermark_change change = merger_.apply(input, element);
     if (change.woke_up) out_.send(control::active());
     if (change.advanced) {

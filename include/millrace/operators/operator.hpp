@@ -26,6 +26,7 @@
 /// - `bool ready() const`: asked before each record; false holds records back until `on_resume`.
 /// - `void cancel()`: the pipeline stops without draining.
 /// - `save`, `restore`: all state. With keyed state: in terms of keys, never of slots.
+/// - `std::size_t state_bytes() const`: memory its state takes, in O(1); asked now and then.
 /// - `static constexpr bool keeps_records = true`: `process` takes `In&&` and keeps the value.
 /// With two inputs: `process_left` and `process_right` instead of `process`, and
 /// - `static constexpr bool right_is_auxiliary = true`: the right input has no say in watermarks,
@@ -105,6 +106,12 @@ class operator_subtask final : public subtask {
   }
   void restore(snapshot_reader& from) override {
     if constexpr (requires { op_.restore(from); }) op_.restore(from);
+  }
+
+  void measure() override {
+    if constexpr (requires { op_.state_bytes(); }) {
+      state_bytes_.set(static_cast<std::int64_t>(op_.state_bytes()));
+    }
   }
 
   /// Continues a suspended hook, then what was held back.
@@ -310,6 +317,10 @@ class operator_subtask final : public subtask {
 
   void apply_control(std::size_t input, const control& element) {
     if (element.kind == control_kind::barrier) return send(element);
+    if (element.kind == control_kind::latency) {
+      if (input == 0) send(element);  // where streams meet, one of them is enough
+      return;
+    }
     if (right_is_auxiliary && input == 1) {
       if constexpr (requires { op_.on_right_end(context_); }) {
         if (element.kind == control_kind::end) op_.on_right_end(context_);

@@ -6,6 +6,7 @@
 
 #include <millrace/base/config.hpp>
 #include <millrace/base/metrics.hpp>
+#include <millrace/operators/activity.hpp>
 #include <millrace/record/batch.hpp>
 #include <millrace/record/watermark.hpp>
 
@@ -54,7 +55,8 @@ class output final : public output_base {
  public:
   explicit output(std::size_t batch_capacity = default_batch_capacity) : buffer_(batch_capacity) {}
 
-  void connect(receiver<T>* target) { targets_.push_back(target); }
+  /// `who` is charged for the time that the target takes.
+  void connect(receiver<T>* target, activity* who = nullptr) { targets_.push_back({target, who}); }
   bool connected() const noexcept { return !targets_.empty(); }
 
   /// Records are counted here as they leave.
@@ -115,7 +117,11 @@ class output final : public output_base {
 
   void send(const control& element) override {
     flush();
-    for (receiver<T>* target : targets_) target->receive(element);
+    for (const auto& target : targets_) {
+      const activity_scope scope(target.who);
+      if (element.kind == control_kind::latency) note_latency(target.who, element.id);
+      target.port->receive(element);
+    }
   }
 
  private:
@@ -123,12 +129,21 @@ class output final : public output_base {
     if (count_ != nullptr) count_->add(records.size());
     if (MILLRACE_UNLIKELY(targets_.empty())) return;
     const std::size_t last = targets_.size() - 1;
-    for (std::size_t i = 0; i < last; ++i) targets_[i]->read(records);
-    targets_[last]->take(records);
+    for (std::size_t i = 0; i < last; ++i) {
+      const activity_scope scope(targets_[i].who);
+      targets_[i].port->read(records);
+    }
+    const activity_scope scope(targets_[last].who);
+    targets_[last].port->take(records);
   }
 
+  struct connection {
+    receiver<T>* port;
+    activity* who;
+  };
+
   batch<T> buffer_;
-  std::vector<receiver<T>*> targets_;
+  std::vector<connection> targets_;
   counter* count_ = nullptr;
 };
 

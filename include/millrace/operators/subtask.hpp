@@ -8,7 +8,10 @@
 #include <millrace/base/environment.hpp>
 #include <millrace/base/error.hpp>
 #include <millrace/base/metrics.hpp>
+#include <millrace/base/time.hpp>
+#include <millrace/operators/activity.hpp>
 #include <millrace/operators/port.hpp>
+#include <millrace/operators/watermark_status.hpp>
 #include <millrace/record/message.hpp>
 
 #include <cstdint>
@@ -23,6 +26,7 @@ namespace millrace {
 class snapshot_writer;
 class snapshot_reader;
 class subtask;
+class watermark_merger;
 
 /// What a worker does for its subtasks.
 class subtask_host {
@@ -32,6 +36,12 @@ class subtask_host {
 
   /// Calls `resume()` soon, unless the subtask is blocked again by then. Idempotent.
   virtual void schedule_resume(subtask& who) = 0;
+
+  /// A record was given up; keeps the last few for whoever looks.
+  virtual void note_dead_letter(const dead_letter&) {}
+
+  /// Where the worker's time is charged; null: nobody measures.
+  virtual activity_clock* activities() noexcept { return nullptr; }
 
   /// A source has more; the worker polls it soon. Thread safe.
   virtual void wake() = 0;
@@ -51,8 +61,9 @@ struct subtask_counters {
   counter filtered;      ///< taken out on purpose
   counter late;          ///< too late for every window; also in the late output if there is one
   counter dead_letters;  ///< given up with a reason
-  gauge watermark{};     ///< event time in microseconds, as last handed on
-  gauge blocked{};       ///< 1 while it cannot take more
+  gauge watermark{
+      min_timestamp.time_since_epoch().count()};  ///< event time in microseconds, as last handed on
+  gauge blocked{};                                ///< 1 while it cannot take more
 };
 
 /// One operator instance. Built by its node, wired by the plan, then `open`, then records.
@@ -105,11 +116,26 @@ class subtask {
   /// Does one bounded piece of work. Returns whether there may be more right away.
   virtual bool poll() { return false; }
 
+  /// Why its watermark stands where it stands, for `pipeline::explain_stall`. Any thread.
+  virtual void explain(stall_cause&) const {}
+
+  /// The watermarks of its inputs, if it has several; else null. Any thread may look.
+  virtual const watermark_merger* input_watermarks() const noexcept { return nullptr; }
+
   /// Asks a source for its end: drain.
   virtual void stop() {}
 
+  /// How full what lies before it is, 0 to 1; negative when nothing does. Any thread.
+  virtual double queue_fill() const noexcept { return -1; }
+
+  /// Brings measured figures up to date; called on the worker now and then.
+  virtual void measure() {}
+
+  /// As last measured; negative: unknown. Any thread.
+  std::int64_t state_bytes() const noexcept { return state_bytes_.value(); }
+
   /// Whether an end has passed through and nothing is outstanding.
-  bool finished() const noexcept { return finished_; }
+  bool finished() const noexcept { return finished_.value() != 0; }
 
   bool downstream_blocked() const noexcept { return blocked_downstream_ > 0; }
   bool blocked() const noexcept { return blocking_; }
@@ -118,6 +144,11 @@ class subtask {
   subtask_counters& counters() noexcept { return counters_; }
   const subtask_counters& counters() const noexcept { return counters_; }
   metric_group& metrics() noexcept { return metrics_; }
+  const metric_group& metrics() const noexcept { return metrics_; }
+  millrace::activity& activity() noexcept { return activity_; }
+  const millrace::activity& activity() const noexcept { return activity_; }
+  const stopwatch& blocked_time() const noexcept { return blocked_time_; }
+  const stopwatch& held_up_time() const noexcept { return held_up_time_; }
   subtask_host& host() noexcept { return *host_; }
   environment& env() noexcept { return host_->env(); }
   std::uint32_t index() const noexcept { return index_; }
@@ -125,6 +156,7 @@ class subtask {
   /// Wiring, by the plan.
   void attach(subtask_host& host, std::string name, std::uint32_t index) {
     host_ = &host;
+    activity_.clock = host.activities();
     name_ = std::move(name);
     index_ = index;
   }
@@ -144,6 +176,7 @@ class subtask {
   void emit_dead_letter(dead_letter letter) {
     counters_.dead_letters.add();
     letter.where = name_;
+    host_->note_dead_letter(letter);
     if (dead_letter_handler_) {
       dead_letter_handler_(std::move(letter));
     } else if (dead_letter_log_.allow(env().monotonic())) {
@@ -156,7 +189,8 @@ class subtask {
     if (blocking_) return;
     blocking_ = true;
     counters_.blocked.set(1);
-    for (subtask* ancestor : ancestors_) ++ancestor->blocked_downstream_;
+    blocked_time_.start();
+    for (subtask* ancestor : ancestors_) ancestor->hold_up();
   }
 
   /// Goes on; ancestors are resumed by the worker when nothing else blocks them. Idempotent.
@@ -164,6 +198,7 @@ class subtask {
     if (!blocking_) return;
     blocking_ = false;
     counters_.blocked.set(0);
+    blocked_time_.stop();
     release(ancestors_);
   }
 
@@ -171,7 +206,7 @@ class subtask {
   void block_input(std::size_t i) {
     if (i >= by_input_.size() || input_blocked_[i]) return;
     input_blocked_[i] = true;
-    for (subtask* ancestor : by_input_[i]) ++ancestor->blocked_downstream_;
+    for (subtask* ancestor : by_input_[i]) ancestor->hold_up();
   }
   void unblock_input(std::size_t i) {
     if (i >= by_input_.size() || !input_blocked_[i]) return;
@@ -202,7 +237,9 @@ class subtask {
     }
   }
 
-  void mark_finished() noexcept { finished_ = true; }
+  void mark_finished() noexcept { finished_.set(1); }
+
+  gauge state_bytes_{-1};
 
  private:
   struct side_entry {
@@ -211,9 +248,14 @@ class subtask {
     std::unique_ptr<output_base> base;
   };
 
+  void hold_up() noexcept {
+    if (++blocked_downstream_ == 1) held_up_time_.start();
+  }
   void release(const std::vector<subtask*>& ancestors) {
     for (subtask* ancestor : ancestors) {
-      if (--ancestor->blocked_downstream_ == 0) host_->schedule_resume(*ancestor);
+      if (--ancestor->blocked_downstream_ != 0) continue;
+      ancestor->held_up_time_.stop();
+      host_->schedule_resume(*ancestor);
     }
   }
 
@@ -226,8 +268,11 @@ class subtask {
   std::vector<bool> input_blocked_;
   int blocked_downstream_ = 0;
   bool blocking_ = false;
-  bool finished_ = false;
+  gauge finished_;
   subtask_counters counters_;
+  millrace::activity activity_;
+  stopwatch blocked_time_;
+  stopwatch held_up_time_;
   metric_group metrics_;
   std::function<void(dead_letter&&)> dead_letter_handler_;
   rate_limit dead_letter_log_;

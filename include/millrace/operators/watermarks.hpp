@@ -31,7 +31,7 @@ class watermark_merger {
   bool idle() const noexcept { return idle_; }
   std::size_t inputs() const noexcept { return inputs_.size(); }
 
-  /// Applies a control element (not a barrier) of one input.
+  /// Applies a control element (not a barrier or latency marker) of one input.
   watermark_change apply(std::size_t input, const control& element) {
     auto& in = inputs_[input];
     switch (element.kind) {
@@ -45,7 +45,8 @@ class watermark_merger {
         in.idle = false;
         break;
       case control_kind::end: in.ended = true; break;
-      case control_kind::barrier: break;
+      case control_kind::barrier:
+      case control_kind::latency: break;
     }
     return evaluate();
   }

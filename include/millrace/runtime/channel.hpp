@@ -10,6 +10,7 @@
 #include <millrace/record/key.hpp>
 #include <millrace/runtime/ring.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <functional>
@@ -183,6 +184,12 @@ class channel_receiver final : public subtask {
   void* input(std::size_t) override { return nullptr; }
   bool polled() const noexcept override { return true; }
 
+  double queue_fill() const noexcept override {
+    double fill = 0;
+    for (const auto& ring : rings_) fill = std::max(fill, ring->fill());
+    return fill;
+  }
+
   bool poll() override {
     bool any = false;
     for (std::size_t i = 0; i < rings_.size(); ++i) {
@@ -206,7 +213,10 @@ class channel_receiver final : public subtask {
   void* main_output() override { return &out_; }
 
   void apply(std::size_t input, const control& element) {
-    if (element.kind == control_kind::barrier) return out_.send(element);
+    if (element.kind == control_kind::latency) note_latency(&activity(), element.id);
+    if (element.kind == control_kind::barrier || element.kind == control_kind::latency) {
+      return out_.send(element);
+    }
     const watermark_change change = merger_.apply(input, element);
     if (change.woke_up) out_.send(control::active());
     if (change.advanced) out_.send(control::watermark(merger_.watermark()));

@@ -17,6 +17,28 @@
 
 namespace millrace {
 
+/// The last dead letters, for people who look at a running pipeline. Thread safe.
+class recent_dead_letters {
+ public:
+  static constexpr std::size_t most = 32;
+  static constexpr std::size_t longest_payload = 512;  ///< bytes; longer ones are cut
+
+  void note(const dead_letter& letter) {
+    const std::lock_guard lock(mutex_);
+    if (letters_.size() == most) letters_.pop_front();
+    letters_.push_back({letter.where, letter.reason, letter.topic,
+                        letter.payload.substr(0, longest_payload), letter.time});
+  }
+  std::vector<dead_letter> read() const {
+    const std::lock_guard lock(mutex_);
+    return {letters_.begin(), letters_.end()};
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::deque<dead_letter> letters_;
+};
+
 class dead_letter_queue {
  public:
   static constexpr std::size_t high_water = 4096;

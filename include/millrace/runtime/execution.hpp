@@ -6,9 +6,11 @@
 
 #include <millrace/base/config.hpp>
 #include <millrace/runtime/graph.hpp>
+#include <millrace/runtime/status.hpp>
 #include <millrace/runtime/worker.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -50,6 +52,9 @@ class execution {
   void fail(std::exception_ptr reason);
   std::exception_ptr failure() const;
 
+  /// Everything but name, `stopping` and `ended` of a status. Thread safe.
+  pipeline_status status() const;
+
  private:
   struct wiring;
 
@@ -59,6 +64,9 @@ class execution {
   std::vector<worker_seat> seats_;
   std::vector<std::unique_ptr<millrace::worker>> workers_;
   std::shared_ptr<dead_letter_queue> dead_letters_;
+  recent_dead_letters recent_;
+  std::uint64_t started_ticks_ = cycle_ticks();
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   /// Per worker: 0 running, 1 main parts done, 2 auxiliary ones, too.
   std::unique_ptr<std::atomic<int>[]> stage_;
   std::vector<char> auxiliary_stopped_;

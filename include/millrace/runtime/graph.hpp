@@ -66,7 +66,7 @@ class build_context {
 
 /// What the plan needs to know of a record type: one object per type, for its address.
 struct edge_type {
-  void (*connect)(void* output, void* receiver);
+  void (*connect)(void* output, void* receiver, activity* who);
   void (*add_side_output)(subtask& owner, const void* tag);
   std::shared_ptr<void> (*make_ring)(std::size_t batches);
   std::unique_ptr<subtask> (*make_sender)(std::vector<std::shared_ptr<void>> rings, bool broadcast);
@@ -79,8 +79,8 @@ struct edge_type {
 template <class T>
 const edge_type& edge_type_of() {
   static constexpr edge_type type{
-      [](void* out, void* in) {
-        static_cast<output<T>*>(out)->connect(static_cast<receiver<T>*>(in));
+      [](void* out, void* in, activity* who) {
+        static_cast<output<T>*>(out)->connect(static_cast<receiver<T>*>(in), who);
       },
       [](subtask& owner, const void* tag) { owner.add_side_output<T>(tag); },
       [](std::size_t batches) -> std::shared_ptr<void> {
@@ -135,9 +135,11 @@ class graph_node {
   bool collects_dead_letters = false;
   domain_id domain = no_domain;
   std::vector<graph_edge> inputs;
+  std::vector<std::pair<std::string, std::string>> properties;  ///< for the plan, in words
   struct side {
     const void* tag;
     const edge_type* type;
+    std::string name;
   };
   std::vector<side> sides;  ///< side outputs somebody listens to: ports 1, 2, ...
 };
@@ -170,12 +172,12 @@ class graph {
   std::size_t size() const noexcept { return nodes_.size(); }
 
   /// The output port of a side output, added on first use.
-  std::size_t side_port(node_id id, const void* tag, const edge_type& type) {
+  std::size_t side_port(node_id id, const void* tag, const edge_type& type, std::string name) {
     auto& sides = nodes_[id]->sides;
     for (std::size_t i = 0; i < sides.size(); ++i) {
       if (sides[i].tag == tag) return i + 1;
     }
-    sides.push_back({tag, &type});
+    sides.push_back({tag, &type, std::move(name)});
     return sides.size();
   }
 

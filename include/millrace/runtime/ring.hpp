@@ -83,6 +83,14 @@ class batch_ring {
     return tail_.load(std::memory_order_acquire) == head_.load(std::memory_order_acquire);
   }
 
+  /// How full it is, 0 to 1. From any thread.
+  double fill() const noexcept {
+    const auto head = head_.load(std::memory_order_relaxed);
+    const auto tail = tail_.load(std::memory_order_relaxed);
+    return tail <= head ? 0.0
+                        : static_cast<double>(tail - head) / static_cast<double>(elements_.size());
+  }
+
   std::function<void()> wake_producer;  ///< set before the workers start
   std::function<void()> wake_consumer;
 

@@ -29,8 +29,8 @@ class worker final : public subtask_host {
   worker(environment& env, std::string pipeline_name, std::function<void()> wake,
          std::function<void(std::exception_ptr)> fail);
 
-  /// Adds a subtask; in topological order.
-  subtask& add(std::unique_ptr<subtask> task, task_role role);
+  /// Adds an instance of the node of that number; in topological order. \pre attached
+  subtask& add(std::unique_ptr<subtask> task, task_role role, std::size_t node);
 
   /// Called now and then while no keyed record is on its way.
   void add_sweep(std::function<void()> sweep) { sweeps_.push_back(std::move(sweep)); }
@@ -53,6 +53,18 @@ class worker final : public subtask_host {
   bool finished(task_role up_to) const noexcept;
 
   const std::vector<std::unique_ptr<subtask>>& subtasks() const noexcept { return subtasks_; }
+  std::size_t node_of(std::size_t subtask) const noexcept { return nodes_[subtask]; }
+
+  /// For drivers: from now until `awake` the worker has nothing to do.
+  void asleep() noexcept { activities_.enter(&idle_); }
+  void awake() noexcept { activities_.enter(nullptr); }
+  const activity& idle() const noexcept { return idle_; }
+
+  activity_clock* activities() noexcept override { return &activities_; }
+  void note_dead_letter(const dead_letter& letter) override {
+    if (recent_ != nullptr) recent_->note(letter);
+  }
+  void set_recent(recent_dead_letters* recent) noexcept { recent_ = recent; }
 
   environment& env() override { return env_; }
   const std::string& pipeline_name() const override { return pipeline_name_; }
@@ -64,6 +76,7 @@ class worker final : public subtask_host {
   void run_resumes();
   bool may_poll(std::size_t i) const;
   void sweep();
+  void measure();
 
   environment& env_;
   std::string pipeline_name_;
@@ -71,12 +84,17 @@ class worker final : public subtask_host {
   std::function<void(std::exception_ptr)> fail_;
   std::vector<std::unique_ptr<subtask>> subtasks_;
   std::vector<task_role> roles_;
+  std::vector<std::size_t> nodes_;
   std::vector<std::size_t> polled_;
   std::vector<subtask*> resumes_;
   std::vector<subtask*> resuming_;
   std::vector<std::function<void()>> sweeps_;
   dead_letter_queue* dead_letters_ = nullptr;
+  recent_dead_letters* recent_ = nullptr;
+  activity_clock activities_;
+  activity idle_;
   std::uint64_t rounds_ = 0;
+  bool worked_ = false;
 };
 
 }  // namespace millrace

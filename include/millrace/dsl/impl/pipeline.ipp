@@ -100,19 +100,41 @@ MILLRACE_DECL bool pipeline::ended() const {
   return has_ended_;
 }
 
-MILLRACE_DECL std::vector<operator_status> pipeline::status() const {
-  std::vector<operator_status> all;
-  if (!execution_) return all;
-  for (std::size_t w = 0; w < execution_->workers(); ++w) {
-    for (const auto& task : execution_->at(w).subtasks()) {
-      const auto& c = task->counters();
-      all.push_back({task->name(), w, c.records_in.value(), c.records_out.value(),
-                     c.filtered.value(), c.late.value(), c.dead_letters.value(),
-                     timestamp{duration{c.watermark.value()}}, c.blocked.value() != 0,
-                     task->metrics().read()});
-    }
-  }
+MILLRACE_DECL pipeline_status pipeline::status() const {
+  auto all = execution_ ? execution_->status() : pipeline_status{};
+  all.name = name_;
+  all.ended = ended();
   return all;
+}
+
+namespace detail {
+
+inline plan_route route_of(const graph_node& from, const graph_node& to, const graph_edge& edge,
+                           std::size_t workers) {
+  const bool many_from = from.parallel && workers > 1;
+  const bool many_to = to.parallel && workers > 1;
+  if (!many_to) return many_from ? plan_route::hand_over : plan_route::same_thread;
+  if (edge.route == routing::by_key) return plan_route::by_key;
+  return edge.route == routing::broadcast ? plan_route::broadcast : plan_route::same_thread;
+}
+
+}  // namespace detail
+
+MILLRACE_DECL pipeline_plan pipeline::plan() const {
+  pipeline_plan plan{name_, workers_, {}};
+  const auto& nodes = core_.nodes();
+  for (node_id id = 0; id < nodes.size(); ++id) {
+    const auto& node = nodes.node(id);
+    plan_node out{node.name, node.kind,      node.parallel ? workers_ : 1, node.domain != no_domain,
+                  {},        node.properties};
+    for (const auto& edge : node.inputs) {
+      const auto& from = nodes.node(edge.from);
+      out.inputs.push_back({edge.from, edge.port == 0 ? "" : from.sides[edge.port - 1].name,
+                            detail::route_of(from, node, edge, workers_), edge.auxiliary});
+    }
+    plan.nodes.push_back(std::move(out));
+  }
+  return plan;
 }
 
 }  // namespace millrace

@@ -132,8 +132,9 @@ class worker_thread {
         continue;
       }
       if (io_.poll() > 0) continue;
-      if (work.workers() > 1 && linger(me)) continue;
-      sleep(work, me, index, stopped);
+      me.asleep();
+      if (work.workers() <= 1 || !linger(me)) sleep(work, me, index, stopped);
+      me.awake();
     }
   }
 
@@ -253,6 +254,7 @@ class worker_task : public std::enable_shared_from_this<worker_task> {
     constexpr int steps_per_slice = 16;
     scheduled_.store(false);
     if (left_ || !opened_) return;
+    work_->at(index_).awake();
     bool more = true;
     guarded([&] {
       if (!stopped_ && work_->stopping()) {
@@ -266,6 +268,7 @@ class worker_task : public std::enable_shared_from_this<worker_task> {
     });
     if (work_->settled(index_)) return leave();
     if (more) return schedule();
+    work_->at(index_).asleep();
     if (const auto due = env_.timers().next_due()) {
       alarm_.expires_after(std::max(*due - env_.monotonic(), std::chrono::nanoseconds{0}));
       alarm_.async_wait([self = shared_from_this()](const boost::system::error_code& e) {

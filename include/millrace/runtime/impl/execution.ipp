@@ -63,13 +63,13 @@ struct execution::wiring {
   }
 
   subtask& place(std::unique_ptr<subtask> task, std::size_t w, const std::string& name,
-                 task_role role) {
+                 task_role role, node_id node) {
     task->attach(*owner.workers_[w], name, static_cast<std::uint32_t>(w));
     if (role != task_role::collector && owner.dead_letters_) {
       task->on_dead_letter(
           [queue = owner.dead_letters_](dead_letter&& letter) { queue->push(std::move(letter)); });
     }
-    return owner.workers_[w]->add(std::move(task), role);
+    return owner.workers_[w]->add(std::move(task), role, node);
   }
 
   void make_channels_and_instances(node_id id) {
@@ -81,11 +81,11 @@ struct execution::wiring {
     for (std::size_t w = 0; w < count; ++w) {
       auto made = node.make(contexts[w]);
       for (const auto& side : node.sides) side.type->add_side_output(*made, side.tag);
-      subtask& task = place(std::move(made), w, node.name, roles[id]);
+      subtask& task = place(std::move(made), w, node.name, roles[id], id);
       instances[id].push_back(&task);
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         auto [from, port] = feeds[i][w];
-        node.inputs[i].type->connect(from->output_port(port), task.input(i));
+        node.inputs[i].type->connect(from->output_port(port), task.input(i), &task.activity());
         upstream[&task].push_back(from);
       }
     }
@@ -118,8 +118,8 @@ struct execution::wiring {
       auto made = edge.route == routing::by_key
                       ? node.make_partitioner(rings[w])
                       : edge.type->make_sender(rings[w], edge.route == routing::broadcast);
-      subtask& sender = place(std::move(made), w, node.name + ".send", roles[id]);
-      edge.type->connect(from[w]->output_port(edge.port), sender.input(0));
+      subtask& sender = place(std::move(made), w, node.name + ".send", roles[id], id);
+      edge.type->connect(from[w]->output_port(edge.port), sender.input(0), &sender.activity());
       upstream[&sender].push_back(from[w]);
       for (std::size_t to = 0; to < count; ++to) {
         edge.type->set_wakes(rings[w][to], owner.seats_[w].wake, owner.seats_[to].wake);
@@ -129,8 +129,8 @@ struct execution::wiring {
     for (std::size_t to = 0; to < count; ++to) {
       std::vector<std::shared_ptr<void>> column;
       for (const auto& row : rings) column.push_back(row[to]);
-      subtask& receiver =
-          place(edge.type->make_receiver(std::move(column)), to, node.name + ".receive", roles[id]);
+      subtask& receiver = place(edge.type->make_receiver(std::move(column)), to,
+                                node.name + ".receive", roles[id], id);
       result.emplace_back(&receiver, 0);
     }
     return result;
@@ -166,6 +166,7 @@ MILLRACE_DECL execution::execution(graph& nodes, std::string pipeline_name,
         *seats_[w].env, pipeline_name, seats_[w].wake,
         [this](std::exception_ptr reason) { fail(std::move(reason)); }));
     workers_.back()->set_dead_letters(dead_letters_.get());
+    workers_.back()->set_recent(&recent_);
   }
   if (dead_letters_) {
     dead_letters_->wake_sources = [this] {
@@ -238,6 +239,80 @@ MILLRACE_DECL void execution::fail(std::exception_ptr reason) {
 MILLRACE_DECL std::exception_ptr execution::failure() const {
   const std::lock_guard lock(mutex_);
   return failure_;
+}
+
+namespace detail {
+
+inline operator_status status_of(const subtask& task, double ns_per_tick) {
+  const auto time = [&](std::uint64_t ticks) {
+    return std::chrono::nanoseconds{
+        static_cast<std::int64_t>(static_cast<double>(ticks) * ns_per_tick)};
+  };
+  const auto& c = task.counters();
+  operator_status s;
+  s.name = task.name();
+  s.records_in = c.records_in.value();
+  s.records_out = c.records_out.value();
+  s.batches_in = c.batches_in.value();
+  s.filtered = c.filtered.value();
+  s.late = c.late.value();
+  s.dead_letters = c.dead_letters.value();
+  s.watermark = timestamp{duration{c.watermark.value()}};
+  s.blocked = task.blocked_time().running();
+  s.held_up = task.held_up_time().running();
+  s.finished = task.finished();
+  s.busy = time(task.activity().ticks.value());
+  s.blocked_for = time(task.blocked_time().total());
+  s.held_up_for = time(task.held_up_time().total());
+  s.queue_fill = task.queue_fill();
+  s.state_bytes = task.state_bytes();
+  s.latency = task.activity().latency.read();
+  s.metrics = task.metrics().read();
+  return s;
+}
+
+inline std::string in_words(const std::exception_ptr& failure) {
+  if (!failure) return {};
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "unknown exception";
+  }
+}
+
+}  // namespace detail
+
+MILLRACE_DECL pipeline_status execution::status() const {
+  pipeline_status all;
+  const auto age = std::chrono::steady_clock::now() - started_;
+  const auto ticks = cycle_ticks() - started_ticks_;
+  const double ns_per_tick =
+      ticks == 0
+          ? 1.0
+          : static_cast<double>(std::chrono::nanoseconds{age}.count()) / static_cast<double>(ticks);
+  all.at = std::chrono::time_point_cast<duration>(std::chrono::system_clock::now());
+  all.age = age;
+  all.started = true;
+  all.stopping = stopping();
+  all.failure = detail::in_words(failure());
+  all.last_dead_letters = recent_.read();
+  for (std::size_t w = 0; w < workers_.size(); ++w) {
+    const auto& me = *workers_[w];
+    worker_status total;
+    total.idle = std::chrono::nanoseconds{
+        static_cast<std::int64_t>(static_cast<double>(me.idle().ticks.value()) * ns_per_tick)};
+    for (std::size_t i = 0; i < me.subtasks().size(); ++i) {
+      auto s = detail::status_of(*me.subtasks()[i], ns_per_tick);
+      s.worker = w;
+      s.node = me.node_of(i);
+      total.busy += s.busy;
+      all.operators.push_back(std::move(s));
+    }
+    all.workers.push_back(total);
+  }
+  return all;
 }
 
 }  // namespace millrace

@@ -13,12 +13,18 @@ MILLRACE_DECL worker::worker(environment& env, std::string pipeline_name,
     : env_(env),
       pipeline_name_(std::move(pipeline_name)),
       wake_(std::move(wake)),
-      fail_(std::move(fail)) {}
+      fail_(std::move(fail)),
+      activities_(&env,
+                  [](const void* e) { return static_cast<const environment*>(e)->monotonic(); }) {
+  idle_.clock = &activities_;
+}
 
-MILLRACE_DECL subtask& worker::add(std::unique_ptr<subtask> task, task_role role) {
+MILLRACE_DECL subtask& worker::add(std::unique_ptr<subtask> task, task_role role,
+                                   std::size_t node) {
   if (task->polled()) polled_.push_back(subtasks_.size());
   subtasks_.push_back(std::move(task));
   roles_.push_back(role);
+  nodes_.push_back(node);
   return *subtasks_.back();
 }
 
@@ -38,11 +44,16 @@ MILLRACE_DECL bool worker::step() {
   run_resumes();
   bool more = false;
   for (const std::size_t i : polled_) {
-    if (may_poll(i)) more = subtasks_[i]->poll() || more;
+    if (!may_poll(i)) continue;
+    const activity_scope scope(&subtasks_[i]->activity());
+    more = subtasks_[i]->poll() || more;
   }
   run_resumes();
   if (++rounds_ % rounds_per_sweep == 0) sweep();
-  return more || !resumes_.empty();
+  more = more || !resumes_.empty();
+  if (rounds_ % rounds_per_sweep == 0 || (worked_ && !more)) measure();
+  worked_ = more;
+  return more;
 }
 
 MILLRACE_DECL void worker::schedule_resume(subtask& who) {
@@ -53,9 +64,15 @@ MILLRACE_DECL void worker::schedule_resume(subtask& who) {
 MILLRACE_DECL void worker::run_resumes() {
   resuming_.swap(resumes_);
   for (subtask* task : resuming_) {
-    if (!task->downstream_blocked()) task->resume();
+    if (task->downstream_blocked()) continue;
+    const activity_scope scope(&task->activity());
+    task->resume();
   }
   resuming_.clear();
+}
+
+MILLRACE_DECL void worker::measure() {
+  for (const auto& task : subtasks_) task->measure();
 }
 
 MILLRACE_DECL void worker::sweep() {
