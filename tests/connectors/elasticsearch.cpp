@@ -453,7 +453,8 @@ TEST_CASE("the index template is there before the first document") {
     CHECK(server.templates["scores"] ==
           R"({"index_patterns":["scores-*.*"],"priority":200,"template":{"settings":)"
           R"({"number_of_replicas":0},"mappings":{"dynamic_templates":[{"whole_numbers":)"
-          R"({"match_mapping_type":"long","mapping":{"type":"double"}}}],)"
+          R"({"match_mapping_type":"long","mapping":{"type":"double"}}},{"fractions":)"
+          R"({"match_mapping_type":"double","mapping":{"type":"double"}}}],)"
           R"("properties":{"station":{"type":"keyword"},)"
           R"("@timestamp":{"type":"date"}}}}})");
   }

@@ -113,6 +113,17 @@ MILLRACE_DECL result<void> validate(const sink_options& options) {
   return {};
 }
 
+namespace detail {
+
+/// A dynamic template that maps new members of a type found in JSON to double.
+inline void map_to_double(json_writer& json, std::string_view name, std::string_view found) {
+  json.begin_object().key(name).begin_object().member("match_mapping_type", found);
+  json.key("mapping").begin_object().member("type", "double").end_object();
+  json.end_object().end_object();
+}
+
+}  // namespace detail
+
 MILLRACE_DECL std::string template_body(const sink_options& options) {
   const auto& t = options.template_;
   if (!t.body.empty()) return t.body;
@@ -133,12 +144,12 @@ MILLRACE_DECL std::string template_body(const sink_options& options) {
     json.end_object();
   }
   json.key("mappings").begin_object();
-  if (t.numbers == whole_numbers::as_double) {
-    json.key("dynamic_templates").begin_array().begin_object();
-    json.key("whole_numbers").begin_object().member("match_mapping_type", "long");
-    json.key("mapping").begin_object().member("type", "double").end_object();
-    json.end_object().end_object().end_array();
-  }
+  json.key("dynamic_templates").begin_array();
+  if (t.numbers == whole_numbers::as_double) detail::map_to_double(json, "whole_numbers", "long");
+  // By default fractions become "float": that loses digits, and is another type than that of a
+  // whole number which came first.
+  detail::map_to_double(json, "fractions", "double");
+  json.end_array();
   json.key("properties").begin_object();
   bool time_is_mapped = options.time_member.empty();
   for (const auto& f : t.fields) {
