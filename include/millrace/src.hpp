@@ -41,6 +41,8 @@
 #include <millrace/net/impl/http_connection.ipp>
 #include <millrace/net/impl/http_pool.ipp>
 #include <millrace/net/impl/http_retry.ipp>
+#include <millrace/net/impl/http_server.ipp>
+#include <millrace/net/impl/http_server_session.ipp>
 #include <millrace/net/impl/tls_context.ipp>
 #include <millrace/net/impl/transport.ipp>
 #include <millrace/net/impl/transport_acceptor.ipp>
