@@ -13,6 +13,7 @@
 #include <millrace/operators/merge.hpp>
 #include <millrace/operators/operator.hpp>
 #include <millrace/operators/signature.hpp>
+#include <millrace/operators/watermark_generator.hpp>
 
 #include <array>
 #include <memory>
@@ -212,22 +213,29 @@ class stream : public stream_api<stream<T, Chain>, T, Chain> {
   /// Gives every record its event time by `f(const T&) -> time point`, and makes watermarks.
   /// Required before event-time windows, joins and timers.
   template <class F>
-  stream<T> event_time(F f, bounded_lag options) const {
-    if constexpr (time_extractor<F, T>) {
-      auto& core = this->core();
-      const stream_origin from = this->origin();
-      const node_id id =
-          core.add("event_time", {}, core.parallel(from),
-                   from_prototype(std::move(f), [options](F g, build_context&) {
-                     return std::unique_ptr<subtask>(
-                         std::make_unique<event_time_subtask<T, F>>(std::move(g), options));
-                   }));
-      core.template connect<T>(from, id);
-      return stream<T>(core, {id, 0});
+  stream<T> event_time(F f, bounded_lag lag, event_time_options<T> options = {}) const {
+    return time_node(std::move(f), [lag, options](auto g) {
+      using task = event_time_subtask<T, decltype(g)>;
+      return std::unique_ptr<subtask>(std::make_unique<task>(std::move(g), lag, options));
+    });
+  }
+
+  /// The same with another strategy: `punctuated`, `per_partition`, `per_key`, or a generator of
+  /// the application's (see `watermark_generator_for`).
+  template <class F, class Strategy>
+    requires(!std::is_convertible_v<Strategy, bounded_lag>)
+  stream<T> event_time(F f, Strategy strategy, event_time_options<T> options = {}) const {
+    using generator = decltype(watermark_generator_of<T>(strategy));
+    if constexpr (watermark_generator_for<generator, T>) {
+      return time_node(std::move(f), [strategy, options](auto g) {
+        using task = generated_time_subtask<T, decltype(g), generator>;
+        return std::unique_ptr<subtask>(
+            std::make_unique<task>(std::move(g), watermark_generator_of<T>(strategy), options));
+      });
     } else {
-      static_assert(wrong<F>,
-                    "event_time(f, watermarks): f must be callable as f(const T&) and return a "
-                    "std::chrono::sys_time");
+      static_assert(wrong<Strategy>,
+                    "event_time(f, strategy): the strategy must be a bounded_lag, or have "
+                    "on_record(const T&, timestamp, watermark_output&)");
       return stream<T>(this->core(), this->origin());
     }
   }
@@ -240,6 +248,25 @@ class stream : public stream_api<stream<T, Chain>, T, Chain> {
   template <class U, class C>
   stream<U, C> rebind(stream_origin from, C steps, std::string label) const {
     return stream<U, C>(this->core(), from, std::move(steps), std::move(label));
+  }
+
+ private:
+  template <class F, class Make>
+  stream<T> time_node(F f, Make make) const {
+    if constexpr (time_extractor<F, T>) {
+      auto& core = this->core();
+      const stream_origin from = this->origin();
+      const node_id id = core.add(
+          "event_time", {}, core.parallel(from),
+          from_prototype(std::move(f), [make](F g, build_context&) { return make(std::move(g)); }));
+      core.template connect<T>(from, id);
+      return stream<T>(core, {id, 0});
+    } else {
+      static_assert(wrong<F>,
+                    "event_time(f, watermarks): f must be callable as f(const T&) and return a "
+                    "std::chrono::sys_time");
+      return stream<T>(this->core(), this->origin());
+    }
   }
 };
 
