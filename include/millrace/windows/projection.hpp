@@ -59,7 +59,47 @@ template <class F>
   requires requires { &F::operator(); }
 struct call_result<F> : call_result<decltype(&F::operator())> {};
 
+template <class F>
+struct call_argument {
+  using type = void;
+};
+template <class R, class C, class A>
+struct call_argument<R (C::*)(A) const> {
+  using type = A;
+};
+template <class R, class C, class A>
+struct call_argument<R (C::*)(A)> {
+  using type = A;
+};
+template <class R, class C, class A>
+struct call_argument<R (C::*)(A) const noexcept> {
+  using type = A;
+};
+
+/// The record of a projection.
+template <class F>
+struct projection_source {
+  using type = void;
+};
+template <class R, class C>
+struct projection_source<R C::*> {
+  using type = C;
+};
+template <class R, class A>
+struct projection_source<R (*)(A)> {
+  using type = std::remove_cvref_t<A>;
+};
+template <class F>
+  requires requires { &F::operator(); }
+struct projection_source<F> {
+  using type = std::remove_cvref_t<typename call_argument<decltype(&F::operator())>::type>;
+};
+
 }  // namespace detail
+
+/// The record that a projection takes; void for one that takes several types.
+template <class Projection>
+using projected_from_t = typename detail::projection_source<Projection>::type;
 
 /// The type that a projection yields; `double` for one whose type depends on the record (a generic
 /// lambda, `std::identity`). Aggregates take it as first template argument otherwise.

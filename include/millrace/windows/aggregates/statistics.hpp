@@ -134,6 +134,18 @@ class variance : public statistics<Projection> {
 template <class Projection>
 variance(Projection) -> variance<Projection>;
 
+/// The unbiased estimate from a sample, divided by `count - 1`; 0 for a single record.
+template <class Projection = std::identity>
+class sample_variance : public statistics<Projection> {
+ public:
+  using statistics<Projection>::statistics;
+  double result(const statistics_state& s) const noexcept {
+    return s.count < 2 ? 0 : s.sum_of_squared_deviations() / (s.count - 1);
+  }
+};
+template <class Projection>
+sample_variance(Projection) -> sample_variance<Projection>;
+
 /// The standard deviation of the population.
 template <class Projection = std::identity>
 class standard_deviation : public statistics<Projection> {
