@@ -42,10 +42,11 @@ class keyed_stream : public stream_api<keyed_stream<K, T, Chain>, T, Chain> {
   /// The same records as a plain stream, for outputs and for a `key_by` of another kind.
   stream<T> unkeyed() const { return stream<T>(this->core(), this->origin()); }
 
-  /// Event-time windows per key: `tumbling{...}` or `sliding{...}`. \throws topology_error
-  windowed_stream<K, T> window(const sliding& assigner) const {
-    assigner.validate();
-    return windowed_stream<K, T>(this->core(), this->origin(), assigner);
+  /// Windows per key: `tumbling{...}`, `sliding{...}`, `session{...}`, `count_window{...}` or
+  /// `global{}`. \throws topology_error
+  template <class Assigner>
+  auto window(const Assigner& assigner) const {
+    return make_windows<K, T>(this->core(), this->origin(), assigner);
   }
 
   /// A function with state and timers per key, emitting `Out`:

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// Incremental aggregation in event-time windows per key. The engine is windows/slices.hpp; here
-/// are keys, late records, results and back-pressure. Not thread safe: one copy per worker.
+/// Incremental aggregation in tumbling and sliding windows per key that fire at their end. The
+/// engine is windows/slices.hpp; here are keys, late records, results, back-pressure and, for
+/// windows of processing time, the clock. Not thread safe: one copy per worker.
 #pragma once
 
+#include <millrace/operators/clock_alarm.hpp>
 #include <millrace/operators/context.hpp>
+#include <millrace/operators/window_results.hpp>
 #include <millrace/record/batch.hpp>
 #include <millrace/state/key_table.hpp>
 #include <millrace/state/keyed_state.hpp>
@@ -18,31 +21,34 @@
 
 namespace millrace {
 
-/// What a window comes to for one key. The record's time is the window's last tick.
-template <class K, class R>
-struct window_result {
-  K key;
-  millrace::window window;
-  R value;
-
-  friend bool operator==(const window_result&, const window_result&) = default;
-};
-
-/// O(1) per record, one result per key and window that has a record.
-template <class K, class T, class A>
+/// O(1) per record, one result per key and window that has a record. At the end of the input
+/// windows of processing time fire, too.
+template <class K, class T, class A, class Finish = to_window_result<K, aggregate_result_t<A>>>
 class window_aggregate_operator {
  public:
-  using output_type = window_result<K, aggregate_result_t<A>>;
+  using output_type = typename Finish::output_type;
   using context = operator_context<output_type>;
 
   window_aggregate_operator(sliding assigner, duration lateness, A aggregate,
-                            std::shared_ptr<key_table<K>> keys, side_output<T> late)
+                            std::shared_ptr<key_table<K>> keys, side_output<T> late,
+                            Finish finish = {})
       : store_(assigner, lateness, std::move(aggregate)),
+        clock_(assigner.clock),
         keys_(std::move(keys)),
         owner_(keys_->add_owner()),
-        late_(std::move(late)) {}
+        late_(std::move(late)),
+        finish_(std::move(finish)) {}
+
+  void open(context& c) {
+    if (clock_ == time_domain::event_time) return;
+    alarm_.open(c);
+    alarm_.restore(store_.watermark());
+    arm();
+  }
+  void cancel() noexcept { alarm_.cancel(); }
 
   void process_batch(const batch<T>& records, context& c) {
+    if (clock_ == time_domain::processing_time) return process_now(records, c);
     constexpr std::size_t ahead = 12;
     constexpr slot_index worth_prefetching = 65536;
     const std::size_t n = records.size();
@@ -62,13 +68,18 @@ class window_aggregate_operator {
   void process(const T&, context&) {}
 
   progress on_watermark(timestamp watermark, context& c) {
-    const auto emit = [&](slot_index slot, const window& w, const state& s) {
-      emit_result(slot, w, s, c);
-      return c.downstream_blocked() ? emission::stop : emission::more;
-    };
-    const bool all = store_.busy() ? store_.resume(emit) : store_.advance(watermark, emit);
-    update_keys();
-    return all ? progress::done : progress::suspended;
+    return clock_ == time_domain::event_time ? fire(watermark, c) : progress::done;
+  }
+
+  void on_resume(context& c) {
+    if (clock_ == time_domain::event_time || c.downstream_blocked()) return;
+    if (fire(saturating_sub(alarm_.tick(), one_tick), c) == progress::done) arm();
+  }
+
+  progress on_end(context& c) {
+    if (clock_ == time_domain::event_time) return progress::done;
+    alarm_.cancel();
+    return fire(max_timestamp, c);
   }
 
   void save(snapshot_writer& to) const {
@@ -95,18 +106,45 @@ class window_aggregate_operator {
  private:
   using state = typename A::state;
 
-  void emit_result(slot_index slot, const window& w, const state& s, context& c) {
-    if constexpr (recycle_values<output_type>) {
-      // Filled in place: the key's memory is used again.
-      output_type& r = c.out().next(w.max_timestamp(), slot);
-      r.key = keys_->key(slot);
-      r.window = w;
-      r.value = store_.aggregate().result(s);
-      c.out().committed();
-    } else {
-      c.emit(output_type{keys_->key(slot), w, store_.aggregate().result(s)}, w.max_timestamp(),
-             slot);
+  progress fire(timestamp watermark, context& c) {
+    const auto emit = [&](slot_index slot, const window& w, const state& s) {
+      emit_result(slot, w, s, c);
+      return c.downstream_blocked() ? emission::stop : emission::more;
+    };
+    bool all = !store_.busy() || store_.resume(emit);
+    if (all && !c.downstream_blocked()) {
+      all = store_.advance(watermark, emit);
+    } else if (all) {
+      all = store_.watermark() >= watermark;
     }
+    update_keys();
+    return all ? progress::done : progress::suspended;
+  }
+
+  // All records of a batch have the same processing time. Windows that have ended by then fire
+  // first, whether downstream is ready or not: they take no more records.
+  void process_now(const batch<T>& records, context& c) {
+    const timestamp now = alarm_.tick();
+    const auto emit = [&](slot_index slot, const window& w, const state& s) {
+      emit_result(slot, w, s, c);
+    };
+    if (store_.busy()) store_.resume(emit);
+    store_.advance(saturating_sub(now, one_tick), emit);
+    for (std::size_t i = 0; i < records.size(); ++i) {
+      const slice_add added = store_.add(records.slot(i), now, records.value(i));
+      if (MILLRACE_UNLIKELY(added != slice_add::accepted)) unusual(added, records, i, c);
+    }
+    update_keys();
+    arm();
+  }
+
+  void arm() {
+    if (const auto next = store_.next_fire_time()) alarm_.set(*next);
+  }
+
+  void emit_result(slot_index slot, const window& w, const state& s, context& c) {
+    c.set_current(w.max_timestamp(), slot);
+    finish_(keys_->key(slot), w, store_.aggregate().result(s), c);
   }
 
   MILLRACE_NOINLINE void unusual(slice_add what, const batch<T>& records, std::size_t i,
@@ -138,9 +176,12 @@ class window_aggregate_operator {
   }
 
   slice_store<A> store_;
+  time_domain clock_;
+  clock_alarm alarm_;
   std::shared_ptr<key_table<K>> keys_;
   owner_mask owner_;
   side_output<T> late_;
+  [[no_unique_address]] Finish finish_;
 };
 
 }  // namespace millrace

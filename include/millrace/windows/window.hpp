@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// Windows of event time and the two assigners whose windows can be cut into slices: tumbling and
-/// sliding. Plain values.
+/// Windows of time and the two assigners whose windows can be cut into slices: tumbling and
+/// sliding; the others are in assigners.hpp. Plain values.
 ///
 /// At the ends of time: a window that reaches beyond what `timestamp` can hold is cut there. One
 /// whose end is cut (or is exactly the last timestamp) contains that last timestamp, and fires
@@ -16,7 +16,7 @@
 
 namespace millrace {
 
-/// `[start, end)` in event time.
+/// `[start, end)` in event time, or in processing time.
 struct window {
   timestamp start{};
   timestamp end{};
@@ -40,6 +40,7 @@ struct sliding {
   duration size;
   duration slide;
   duration offset{};
+  time_domain clock = time_domain::event_time;
 
   /// \throws topology_error that says which rule is broken: `0 < size, slide <= max_size`,
   /// `|offset| < slide`, `size / slide <= max_overlap`.
@@ -68,9 +69,10 @@ struct sliding {
 struct tumbling {
   duration size;
   duration offset{};
+  time_domain clock = time_domain::event_time;
 
   /// The same windows as sliding ones.
-  constexpr operator sliding() const noexcept { return {size, size, offset}; }
+  constexpr operator sliding() const noexcept { return {size, size, offset, clock}; }
 
   /// \throws topology_error: `0 < size <= sliding::max_size`, `|offset| < size`.
   void validate() const {
