@@ -27,6 +27,8 @@ class merge_subtask final : public subtask {
 
   void* input(std::size_t i) override { return static_cast<receiver<T>*>(&ports_[i]); }
 
+  const watermark_merger* input_watermarks() const noexcept override { return &merger_; }
+
  private:
   struct port final : receiver<T> {
     port(merge_subtask& o, std::size_t i) : owner(o), index(i), copy(0) {}
@@ -52,7 +54,7 @@ class merge_subtask final : public subtask {
   void apply(std::size_t input, const control& element) {
     if (element.kind == control_kind::barrier) return out_.send(element);
     if (element.kind == control_kind::latency) return out_.send(element);
-    const watermark_change change = merger_.apply(input, element);
+    const watermark_change change = merger_.apply(input, element, env());
     if (change.woke_up) out_.send(control::active());
     if (change.advanced) {
       counters().watermark.set(merger_.watermark().time_since_epoch().count());

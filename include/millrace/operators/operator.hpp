@@ -35,6 +35,7 @@
 #pragma once
 
 #include <millrace/operators/context.hpp>
+#include <millrace/operators/operator_concepts.hpp>
 #include <millrace/operators/subtask.hpp>
 #include <millrace/operators/watermarks.hpp>
 
@@ -47,22 +48,6 @@
 #include <variant>
 
 namespace millrace {
-
-/// An operator with one input.
-template <class Op, class In>
-concept operator_for = std::move_constructible<Op> && requires { typename Op::output_type; } &&
-                       requires(Op& op, In& value, operator_context<typename Op::output_type>& c) {
-                         op.process(std::move(value), c);
-                       };
-
-/// An operator with two inputs.
-template <class Op, class Left, class Right>
-concept two_input_operator_for = std::move_constructible<Op> && requires {
-  typename Op::output_type;
-} && requires(Op& op, Left& left, Right& right, operator_context<typename Op::output_type>& c) {
-  op.process_left(std::move(left), c);
-  op.process_right(std::move(right), c);
-};
 
 /// Tells that an operator comes from a function.
 struct built_by {};
@@ -107,6 +92,11 @@ class operator_subtask final : public subtask {
   void restore(snapshot_reader& from) override {
     if constexpr (requires { op_.restore(from); }) op_.restore(from);
   }
+
+  const watermark_merger* input_watermarks() const noexcept override {
+    return merger_.inputs() > 1 ? &merger_ : nullptr;
+  }
+  bool waits_for_watermarks() const noexcept override { return waits; }
 
   void measure() override {
     if constexpr (requires { op_.state_bytes(); }) {
@@ -164,6 +154,9 @@ class operator_subtask final : public subtask {
   };
   using helpers = helper<std::index_sequence_for<Ins...>>;
 
+  static constexpr bool waits = requires(Op& op, timestamp t, context_type& c) {
+    op.on_watermark(t, c);
+  } || requires(Op& op, timestamp t, context_type& c) { op.queue_watermark(t, c); };
   static constexpr bool keeps_records = requires { requires Op::keeps_records; };
   static constexpr bool right_is_auxiliary = requires { requires Op::right_is_auxiliary; };
   static constexpr bool has_ready = requires(const Op& op) {
@@ -327,7 +320,7 @@ class operator_subtask final : public subtask {
       }
       return;
     }
-    const watermark_change change = merger_.apply(input, element);
+    const watermark_change change = merger_.apply(input, element, env());
     if (change.woke_up) send(control::active());
     if (change.advanced || change.went_idle || change.ended) {
       pending_ = change;

@@ -119,6 +119,9 @@ class subtask {
   /// Why its watermark stands where it stands, for `pipeline::explain_stall`. Any thread.
   virtual void explain(stall_cause&) const {}
 
+  /// Whether what it gives depends on its watermark.
+  virtual bool waits_for_watermarks() const noexcept { return false; }
+
   /// The watermarks of its inputs, if it has several; else null. Any thread may look.
   virtual const watermark_merger* input_watermarks() const noexcept { return nullptr; }
 

@@ -184,6 +184,8 @@ class channel_receiver final : public subtask {
   void* input(std::size_t) override { return nullptr; }
   bool polled() const noexcept override { return true; }
 
+  const watermark_merger* input_watermarks() const noexcept override { return &merger_; }
+
   double queue_fill() const noexcept override {
     double fill = 0;
     for (const auto& ring : rings_) fill = std::max(fill, ring->fill());
@@ -217,9 +219,12 @@ class channel_receiver final : public subtask {
     if (element.kind == control_kind::barrier || element.kind == control_kind::latency) {
       return out_.send(element);
     }
-    const watermark_change change = merger_.apply(input, element);
+    const watermark_change change = merger_.apply(input, element, env());
     if (change.woke_up) out_.send(control::active());
-    if (change.advanced) out_.send(control::watermark(merger_.watermark()));
+    if (change.advanced) {
+      counters().watermark.set(merger_.watermark().time_since_epoch().count());
+      out_.send(control::watermark(merger_.watermark()));
+    }
     if (change.went_idle) out_.send(control::idle());
     if (change.ended) {
       out_.send(control::end());
