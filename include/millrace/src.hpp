@@ -34,6 +34,8 @@
 #include <millrace/connectors/impl/mqtt_options.ipp>
 #include <millrace/connectors/impl/mqtt_sink.ipp>
 #include <millrace/connectors/impl/mqtt_source.ipp>
+#include <millrace/dashboard/impl/metric_table.ipp>
+#include <millrace/dashboard/impl/prometheus.ipp>
 #include <millrace/dsl/impl/pipeline.ipp>
 #include <millrace/net/impl/dial.ipp>
 #include <millrace/net/impl/gzip.ipp>
