@@ -116,7 +116,7 @@ class generated_time_subtask final : public event_time_base<T> {
 
   void open() override {
     base::open();
-    marks_.now_ = this->env().monotonic();
+    marks_.now_ = last_asked_ = this->env().monotonic();
     if constexpr (requires { generator_.open(marks_.now_, this->metrics()); }) {
       generator_.open(marks_.now_, this->metrics());
     }
