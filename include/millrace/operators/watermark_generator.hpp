@@ -141,6 +141,7 @@ class generated_time_subtask final : public event_time_base<T> {
       this->time_batch(records, time_of_, min_timestamp);
       if (records.empty()) return;
       look_at_clock();
+      marks_.idle_ = false;
       for (std::size_t i = 0; i < records.size(); ++i) {
         marks_.position_ = i + 1;
         generator_.on_record(std::as_const(records).value(i), records.time(i), marks_);

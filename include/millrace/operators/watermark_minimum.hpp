@@ -50,9 +50,10 @@ class partition_watermarks {
     const bool was_silent = silent(e, now);
     e.last = now;
     e.greatest = std::max(e.greatest, time);
-    note_furthest(slot);
     // Back from silence it counts anew; by the clock it may have been further than by its records.
-    if (e.state == in_minimum && !(was_silent && mode_ == when_silent::advance)) return;
+    if (e.state == in_minimum && !(was_silent && mode_ == when_silent::advance)) {
+      return note_furthest(slot);
+    }
     if (!counts(e.greatest)) return forget(slot);
     enter(slot);
   }
