@@ -34,8 +34,11 @@
 #include <millrace/connectors/impl/mqtt_options.ipp>
 #include <millrace/connectors/impl/mqtt_sink.ipp>
 #include <millrace/connectors/impl/mqtt_source.ipp>
+#include <millrace/dashboard/impl/bottleneck.ipp>
+#include <millrace/dashboard/impl/diagnosis.ipp>
 #include <millrace/dashboard/impl/metric_table.ipp>
 #include <millrace/dashboard/impl/prometheus.ipp>
+#include <millrace/dashboard/impl/stall.ipp>
 #include <millrace/dsl/impl/pipeline.ipp>
 #include <millrace/net/impl/dial.ipp>
 #include <millrace/net/impl/gzip.ipp>
