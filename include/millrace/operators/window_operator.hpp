@@ -73,10 +73,17 @@ class window_operator {
   void process(const T&, context&) {}
 
   progress on_watermark(timestamp watermark, context& c) {
-    watermark_ = std::max(watermark_, assigner_.effective(watermark));
+    if (!firing_) {
+      // After a restart the watermark comes again; timers behind it wait for the next one.
+      const timestamp next = assigner_.effective(watermark);
+      if (next <= watermark_) return progress::done;
+      watermark_ = next;
+      firing_ = true;
+    }
     while (!c.downstream_blocked()) {
       const auto e = events_.pop(watermark_);
       if (!e) {
+        firing_ = false;
         arm();
         return progress::done;
       }
@@ -367,6 +374,7 @@ class window_operator {
   window_queue processing_;
   std::uint64_t next_serial_ = 0;
   std::size_t count_ = 0;
+  bool firing_ = false;  // stopped while timers fire
   bool ending_ = false;
   bool restored_ = false;
 };
