@@ -172,7 +172,11 @@ TEST_CASE("sums, moments and lines are those of two passes, however the records 
       CHECK(std::isnan(line.slope));
     } else {
       CHECK(near(line.slope, products / x.second, 1e-9L * std::sqrt(y.second / x.second)));
-      CHECK(near(line.r2, products / x.second * (products / y.second), 1e-9L));
+      if (y.second == 0) {
+        CHECK(std::isnan(line.r2));
+      } else {
+        CHECK(near(line.r2, products / x.second * (products / y.second), 1e-9L));
+      }
       CHECK(near(line.intercept, y.mean - products / x.second * x.mean,
                  1e-9L * std::sqrt(y.second / x.second) * std::abs(x.mean) +
                      1e-12L * std::abs(y.mean) + 1e-9L * std::sqrt(y.second / y.n)));

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// Process functions: per-key state in a struct of the user's, timers, several outputs; with one
-/// input or two that share the state. Not thread safe: one copy per worker.
+/// Process functions: per-key state in a struct of the user's, timers in both clocks, several
+/// outputs; with one input or two that share the state. Not thread safe: one copy per worker.
 #pragma once
 
-#include <millrace/operators/context.hpp>
+#include <millrace/operators/process_context.hpp>
+#include <millrace/operators/process_timers.hpp>
 #include <millrace/state/keyed_state.hpp>
-#include <millrace/state/keyed_timers.hpp>
+#include <millrace/state/ttl.hpp>
 
 #include <functional>
 #include <memory>
@@ -15,60 +16,13 @@
 
 namespace millrace {
 
-/// What a process function sees: the emitting part of `operator_context`, its key and its timers.
-template <class K, class Out>
-class process_context {
- public:
-  process_context(operator_context<Out>& base, keyed_timers<K>& timers, key_table<K>& keys)
-      : base_(base), timers_(timers), keys_(keys) {}
-
-  /// Emits under the time of the current record or timer.
-  template <class U>
-  void emit(U&& value) {
-    base_.emit(std::forward<U>(value));
-  }
-  template <class U>
-  void emit(U&& value, timestamp time) {
-    base_.emit(std::forward<U>(value), time);
-  }
-  template <class T, class U>
-  bool emit_to(const side_output<T>& tag, U&& value) {
-    return base_.emit_to(tag, std::forward<U>(value));
-  }
-
-  const K& key() const noexcept { return keys_.key(base_.slot()); }
-  timestamp time() const noexcept { return base_.time(); }
-  timestamp watermark() const noexcept { return base_.watermark(); }
-
-  /// Wall-clock time.
-  timestamp now() { return base_.env().now(); }
-
-  /// `on_timer` is called for this key when the watermark reaches `time`; once, however often it is
-  /// set. A time that has passed fires with the next watermark. O(log timers)
-  void timer_at(timestamp time) { timers_.set(base_.slot(), time); }
-  void delete_timer(timestamp time) { timers_.erase(base_.slot(), time); }
-
-  /// Forgets this key's state when the function returns. Its timers stay.
-  void clear_state() noexcept { clear_ = true; }
-
-  void dead_letter(std::string reason, std::string payload = {}) {
-    base_.dead_letter(std::move(reason), std::move(payload));
-  }
-
-  bool take_clear() noexcept { return std::exchange(clear_, false); }
-
- private:
-  operator_context<Out>& base_;
-  keyed_timers<K>& timers_;
-  key_table<K>& keys_;
-  bool clear_ = false;
-};
-
 /// For process functions without timers.
 struct no_timer {};
 
 /// `on_left(const L&, State&, ctx&)`, `on_right(const R&, State&, ctx&)`,
-/// `on_timer(timestamp, State&, ctx&)`. With one input `on_right` is not used.
+/// `on_timer(timestamp, State&, ctx&)`. With one input `on_right` is not used. A state that
+/// consists of `value_state`, `list_state`, ... alone is forgotten when they are empty; another one
+/// when the function says so.
 template <class K, class State, class Out, class OnLeft, class OnRight, class OnTimer>
 class process_operator {
  public:
@@ -83,9 +37,12 @@ class process_operator {
         states_(keys),
         timers_(std::move(keys)) {}
 
+  void open(context& c) { wake(c); }
+
   template <class T>
   void process(const T& value, context& c) {
-    run(c, [&](State& state, view& v) { std::invoke(on_left_, value, state, v); });
+    run(c, timer_clock::event,
+        [&](State& state, view& v) { std::invoke(on_left_, value, state, v); });
   }
   template <class T>
   void process_left(const T& value, context& c) {
@@ -93,20 +50,40 @@ class process_operator {
   }
   template <class T>
   void process_right(const T& value, context& c) {
-    run(c, [&](State& state, view& v) { std::invoke(on_right_, value, state, v); });
+    run(c, timer_clock::event,
+        [&](State& state, view& v) { std::invoke(on_right_, value, state, v); });
   }
 
   progress on_watermark(timestamp watermark, context& c) {
-    if constexpr (!std::is_same_v<OnTimer, no_timer>) {
-      const bool all = timers_.advance(watermark, [&](slot_index slot, timestamp time) {
-        c.set_current(time, slot);
-        run(c, [&](State& state, view& v) { std::invoke(on_timer_, time, state, v); });
-        return !c.downstream_blocked();
-      });
-      if (!all) return progress::suspended;
-    }
+    const bool all =
+        timers_.advance(timer_clock::event, watermark, [&](slot_index slot, timestamp time) {
+          timers_.event_time_reached(time);
+          c.set_current(time, slot);
+          return fire(timer_clock::event, time, c);
+        });
+    if (!all) return progress::suspended;
+    timers_.event_time_reached(watermark);
+    if constexpr (expires) free_expired(timer_clock::event, watermark);
     return progress::done;
   }
+
+  /// The wall clock has reached something, or downstream takes records again.
+  void on_resume(context& c) {
+    if (timers_.next_processing_time() == max_timestamp) return;
+    const timestamp now = c.env().now();
+    const timestamp emit_time = saturating_add(c.watermark(), one_tick);
+    const bool all =
+        timers_.advance(timer_clock::processing, now, [&](slot_index slot, timestamp time) {
+          c.set_current(emit_time, slot);
+          return fire(timer_clock::processing, time, c);
+        });
+    if (!all) return;  // called again when downstream takes records
+    if constexpr (expires) free_expired(timer_clock::processing, now);
+    wake(c);
+  }
+
+  void on_end(context&) { alarm_.cancel(); }
+  void cancel() noexcept { alarm_.cancel(); }
 
   void save(snapshot_writer& to) const {
     states_.save(to);
@@ -115,22 +92,59 @@ class process_operator {
   void restore(snapshot_reader& from) {
     states_.restore(from);
     timers_.restore(from);
+    if constexpr (expires) {
+      states_.for_each([this](slot_index slot, State& state) {
+        for (const auto clock : {timer_clock::event, timer_clock::processing}) {
+          timers_.expiries(clock).at(slot, expire_state(state, clock, min_timestamp));
+        }
+      });
+    }
   }
 
  private:
+  static constexpr bool expires = has_expiring_state<State>;
+
   template <class F>
-  void run(context& c, F&& f) {
+  void run(context& c, timer_clock clock, F&& f) {
     const slot_index slot = c.slot();
-    view v(c, timers_, states_.table());
-    f(states_.obtain(slot), v);
-    if (v.take_clear()) states_.reset(slot);
+    view v(c, timers_, alarm_, clock, expires);
+    State& state = states_.obtain(slot);
+    f(state, v);
+    if (v.take_clear()) {
+      states_.reset(slot);
+    } else if constexpr (expires) {
+      if (state_is_empty(state)) states_.reset(slot);
+    }
+  }
+
+  bool fire(timer_clock clock, [[maybe_unused]] timestamp time, context& c) {
+    if constexpr (!std::is_same_v<OnTimer, no_timer>) {
+      run(c, clock, [&](State& state, view& v) { std::invoke(on_timer_, time, state, v); });
+    }
+    return !c.downstream_blocked();
+  }
+
+  void free_expired(timer_clock clock, timestamp now) {
+    timers_.expiries(clock).advance(now, [&](slot_index slot) {
+      State* state = states_.find(slot);
+      if (state == nullptr) return max_timestamp;
+      const timestamp next = expire_state(*state, clock, now);
+      if (state_is_empty(*state)) states_.reset(slot);
+      return next;
+    });
+  }
+
+  void wake(context& c) {
+    const timestamp next = timers_.next_processing_time();
+    if (next != max_timestamp) alarm_.set(c.env(), next, [c = &c] { c->request_resume(); });
   }
 
   OnLeft on_left_;
   OnRight on_right_;
   OnTimer on_timer_;
   keyed_state<K, State> states_;
-  keyed_timers<K> timers_;
+  process_timers<K> timers_;
+  wall_alarm alarm_;
 };
 
 }  // namespace millrace

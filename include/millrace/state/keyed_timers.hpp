@@ -44,6 +44,10 @@ class keyed_timers {
     }
   }
 
+  /// A time before which no timer is due, `max_timestamp` if there is none; may belong to a timer
+  /// that has been deleted.
+  timestamp next_time() { return queue_.next_time(); }
+
   /// Calls `fire(slot, time) -> bool` for all timers due, as `timer_queue::advance`.
   template <class F>
   bool advance(timestamp watermark, F&& fire) {
