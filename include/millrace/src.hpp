@@ -9,7 +9,10 @@
 #error "with MILLRACE_HEADER_ONLY every header brings its own parts along: drop millrace/src.hpp"
 #endif
 
+#include <millrace/base/impl/background_jobs.ipp>
+#include <millrace/base/impl/crc32c.ipp>
 #include <millrace/base/impl/error.ipp>
+#include <millrace/base/impl/file_system.ipp>
 #include <millrace/base/impl/time_format.ipp>
 #include <millrace/codec/impl/json.ipp>
 #include <millrace/codec/impl/json_dynamic.ipp>
@@ -67,6 +70,9 @@
 #include <millrace/runtime/impl/execution.ipp>
 #include <millrace/runtime/impl/plan.ipp>
 #include <millrace/runtime/impl/worker.ipp>
+#include <millrace/state/impl/journal_format.ipp>
+#include <millrace/testing/impl/faulty_file_system.ipp>
+#include <millrace/testing/impl/faulty_file_system_control.ipp>
 #include <millrace/testing/impl/http_server.ipp>
 #include <millrace/testing/impl/io_thread.ipp>
 #include <millrace/testing/impl/mqtt_broker.ipp>

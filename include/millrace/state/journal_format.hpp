@@ -60,7 +60,9 @@ struct journal_frame {
 
   std::uint64_t end_offset() const noexcept { return first_offset + count; }
   /// Bytes in the segment.
-  std::size_t size() const noexcept { return header_bytes + ((payload.size() + 7) & ~std::size_t{7}); }
+  std::size_t size() const noexcept {
+    return header_bytes + ((payload.size() + 7) & ~std::size_t{7});
+  }
 };
 
 /// Where a frame stands; goes into its checksum, so that a copy of it elsewhere (in the bytes of a
@@ -146,6 +148,7 @@ class journal_frames {
   std::string bytes_;
   std::vector<summary> frames_;
   std::size_t records_ = 0;
+  bool open_ = false;  // the last frame takes records
 };
 
 }  // namespace millrace

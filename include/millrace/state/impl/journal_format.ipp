@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace millrace {
 
@@ -182,11 +183,12 @@ MILLRACE_DECL bool journal_frame_records::next(journal_record& record) noexcept 
 MILLRACE_DECL void journal_frames::open(std::uint64_t offset, timestamp time) {
   frames_.push_back({bytes_.size(), offset, 0, time, time});
   bytes_.append(journal_frame::header_bytes, '\0');
+  open_ = true;
 }
 
 /// Pads the last frame; the next one begins at a multiple of 8.
 MILLRACE_DECL void journal_frames::close() {
-  if (frames_.empty()) return;
+  if (!std::exchange(open_, false)) return;
   const auto& last = frames_.back();
   const auto payload = bytes_.size() - last.at - journal_frame::header_bytes;
   // The length is kept in the header: padding must not look like payload.
@@ -195,7 +197,7 @@ MILLRACE_DECL void journal_frames::close() {
 }
 
 MILLRACE_DECL void journal_frames::add(const journal_record& record) {
-  const bool fits = !frames_.empty() && frames_.back().count > 0 &&
+  const bool fits = open_ && frames_.back().count > 0 &&
                     bytes_.size() - frames_.back().at < frame_bytes_ &&
                     record.time - frames_.back().first <= duration{UINT32_MAX};
   if (!fits) {
@@ -220,16 +222,13 @@ MILLRACE_DECL void journal_frames::clear() noexcept {
   bytes_.clear();
   frames_.clear();
   records_ = 0;
+  open_ = false;
 }
 
 MILLRACE_DECL std::string_view journal_frames::finish(const journal_place& place,
                                                       std::uint64_t durable) {
   using detail::store_number;
-  if (bytes_.size() % 8 != 0 || (!frames_.empty() && frames_.back().at +
-                                     journal_frame::header_bytes < bytes_.size())) {
-    const auto length = detail::load_number<std::uint32_t>(bytes_.data() + frames_.back().at + 12);
-    if (length == 0) close();
-  }
+  close();
   for (std::size_t i = 0; i < frames_.size(); ++i) {
     const auto& frame = frames_[i];
     const auto end = i + 1 < frames_.size() ? frames_[i + 1].at : bytes_.size();
