@@ -122,7 +122,8 @@ class time_harness {
   };
 
   void move_to(std::chrono::nanoseconds t) {
-    env_.wall += std::chrono::duration_cast<millrace::duration>(t - env_.uptime);
+    env_.wall = millrace::saturating_add(
+        env_.wall, std::chrono::duration_cast<millrace::duration>(t - env_.uptime));
     env_.uptime = t;
   }
   millrace::receiver<event>& port() {

@@ -108,7 +108,7 @@ void compare(oracle::random_source& random, strategy how) {
   const auto pass = [&](std::int64_t d) {
     ours.advance(duration{d});
     theirs.advance(d);
-    wall += d;
+    wall = oracle::shifted(wall, d);
   };
   int id = 0;
   bool blocked = false;
