@@ -47,6 +47,7 @@ struct window_setup {
   std::int64_t trigger_number = 1;
   evictor_kind evictor = evictor_kind::none;
   std::int64_t evictor_number = 1;
+  bool sorted = false;  ///< results name their records by number, not in order
 };
 
 /// What comes of one step: results as text, and the numbers of records that were late or in no
@@ -363,7 +364,10 @@ class triggered_windows {
         const std::int64_t time = s_.kind == window_kind::global ? current : last(c.w);
         std::string line = std::to_string(c.key) + " [" + std::to_string(cut(c.w.start)) + " " +
                            std::to_string(cut(c.w.end)) + ") at " + std::to_string(time) + ":";
-        for (const stored& r : c.records) line += " " + std::to_string(r.e.id);
+        std::vector<int> ids;
+        for (const stored& r : c.records) ids.push_back(r.e.id);
+        if (s_.sorted) std::sort(ids.begin(), ids.end());
+        for (const int id : ids) line += " " + std::to_string(id);
         out.results.push_back(line);
       }
       if (s_.evictor == evictor_kind::after_count) {

@@ -32,7 +32,8 @@ class window_aggregate_operator {
   window_aggregate_operator(sliding assigner, duration lateness, A aggregate,
                             std::shared_ptr<key_table<K>> keys, side_output<T> late,
                             Finish finish = {})
-      : store_(assigner, lateness, std::move(aggregate)),
+      : store_(assigner, assigner.clock == time_domain::event_time ? lateness : duration::zero(),
+               std::move(aggregate)),
         clock_(assigner.clock),
         keys_(std::move(keys)),
         owner_(keys_->add_owner()),
