@@ -170,6 +170,11 @@ class stream_api : public steps_api<Derived, T, Chain> {
       std::function<typename detail::async_result_or<R, F, T>::type(const T&, const error&)>
           fallback = {}) const;
 
+  /// Windows over the whole stream, on one worker: `keyed_stream::window` with the key
+  /// `whole_stream`. \throws topology_error
+  template <class Assigner>
+  auto window_all(const Assigner& assigner) const;
+
   /// Repartitions by a key: `f(const T&) -> K`. State, windows and joins follow on the result.
   template <class F>
   auto key_by(F f) const {

@@ -270,12 +270,19 @@ class counted_stream {
   count_window spec_;
 };
 
-/// The key of streams that are not keyed.
+/// The key of `stream.window_all(...)`.
 struct whole_stream {
   friend bool operator==(whole_stream, whole_stream) = default;
   static constexpr std::uint64_t hash() noexcept { return 0; }
-  static void save(snapshot_writer& to) { save_value(to, std::uint8_t{0}); }
-  static void restore(snapshot_reader& from) { from.number<std::uint8_t>(); }
+  void save(snapshot_writer& to) const { to.number(std::uint8_t{0}); }
+  void restore(snapshot_reader& from) { from.number<std::uint8_t>(); }
+};
+
+struct to_whole_stream {
+  template <class T>
+  whole_stream operator()(const T&) const noexcept {
+    return {};
+  }
 };
 
 /// `window(assigner)` of a keyed stream, by kind. \throws topology_error
@@ -302,6 +309,12 @@ template <class K, class T>
 counted_stream<K, T> make_windows(pipeline_core& core, stream_origin from,
                                   const count_window& spec) {
   return {core, from, spec};
+}
+
+template <class Derived, class T, class Chain>
+template <class Assigner>
+auto stream_api<Derived, T, Chain>::window_all(const Assigner& assigner) const {
+  return key_by(to_whole_stream{}).window(assigner);
 }
 
 }  // namespace millrace
