@@ -4,6 +4,7 @@
 /// and process functions work per key. Streams must not outlive their pipeline.
 #pragma once
 
+#include <millrace/dsl/keyed_utilities.hpp>
 #include <millrace/dsl/stream.hpp>
 #include <millrace/dsl/windowed_stream.hpp>
 #include <millrace/operators/join_latest.hpp>
@@ -22,7 +23,8 @@ class connected_streams;
 
 /// Records of type T with a key of type K.
 template <class K, class T, class Chain>
-class keyed_stream : public stream_api<keyed_stream<K, T, Chain>, T, Chain> {
+class keyed_stream : public stream_api<keyed_stream<K, T, Chain>, T, Chain>,
+                     public keyed_utilities<keyed_stream<K, T, Chain>, K, T> {
   using base = stream_api<keyed_stream<K, T, Chain>, T, Chain>;
 
  public:

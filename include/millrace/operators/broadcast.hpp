@@ -5,6 +5,7 @@
 #pragma once
 
 #include <millrace/operators/context.hpp>
+#include <millrace/operators/held_keys.hpp>
 #include <millrace/state/keyed_state.hpp>
 
 #include <cstdint>
@@ -32,31 +33,6 @@ template <class T, class B>
 struct with_broadcast {
   T value;
   std::shared_ptr<const B> shared;
-};
-
-/// Records without keys: nothing to keep.
-struct no_held_keys {
-  void hold(slot_index) noexcept {}
-  void let_go(slot_index) noexcept {}
-  void save(snapshot_writer&, slot_index) const {}
-  slot_index restore(snapshot_reader&) noexcept { return no_slot; }
-};
-
-/// Keeps the keys of records that wait in the key table, and saves them with the records.
-template <class K>
-class held_keys {
- public:
-  explicit held_keys(std::shared_ptr<key_table<K>> table) : counts_(std::move(table)) {}
-
-  void hold(slot_index slot) { ++counts_.obtain(slot); }
-  void let_go(slot_index slot) noexcept {
-    if (--*counts_.find(slot) == 0) counts_.reset(slot);
-  }
-  void save(snapshot_writer& to, slot_index slot) const { counts_.save_key(to, slot); }
-  slot_index restore(snapshot_reader& from) { return counts_.restore_key(from); }
-
- private:
-  keyed_state<K, std::uint32_t> counts_;
 };
 
 /// Left: records; right: broadcast values, each replaces the one before. O(1) per record.

@@ -7,6 +7,7 @@
 #include <millrace/operators/process_timers.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -39,6 +40,7 @@ class process_context {
   }
 
   const K& key() const noexcept { return timers_.keys().key(base_.slot()); }
+  std::uint64_t key_hash() const noexcept { return timers_.keys().hash_of(base_.slot()); }
   timestamp time() const noexcept { return base_.time(); }
   timestamp watermark() const noexcept { return base_.watermark(); }
 

@@ -8,6 +8,8 @@
 #include <millrace/record/batch.hpp>
 #include <millrace/windows/window.hpp>
 
+#include <boost/describe/class.hpp>
+
 #include <type_traits>
 #include <utility>
 
@@ -22,6 +24,7 @@ struct window_result {
   R value;
 
   friend bool operator==(const window_result&, const window_result&) = default;
+  BOOST_DESCRIBE_CLASS(window_result, (), (key, window, value), (), ())
 };
 
 /// Emits a `window_result`.

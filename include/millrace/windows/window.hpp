@@ -11,6 +11,8 @@
 #include <millrace/base/error.hpp>
 #include <millrace/base/time.hpp>
 
+#include <boost/describe/class.hpp>
+
 #include <cstdint>
 #include <string>
 
@@ -28,6 +30,7 @@ struct window {
   constexpr bool contains(timestamp t) const noexcept { return start <= t && t <= max_timestamp(); }
   bool operator==(const window&) const = default;
 };
+BOOST_DESCRIBE_STRUCT(window, (), (start, end))
 
 /// Windows of `size` that start every `slide`, at times `t` with `t = offset (mod slide)`. `size`
 /// need not be a multiple of `slide`. With `slide > size` there are times in no window.
