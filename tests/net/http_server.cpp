@@ -206,6 +206,20 @@ TEST_CASE("http_server: requests beyond the rate wait, and none is lost") {
   CHECK(std::chrono::steady_clock::now() - began > 400ms);
 }
 
+TEST_CASE("http_server: a task runs again and again until the server stops") {
+  std::atomic<int> runs{0};
+  net::http_server_options options;
+  options.task_every = 1ms;
+  options.task = [&] { ++runs; };
+  net::http_server server(options, echo);
+  CHECK(eventually([&] { return runs >= 3; }));
+  CHECK(status_of(ask(server, get_request("/"))) == 200);
+  server.stop();
+  const int then = runs;
+  std::this_thread::yield();
+  CHECK(runs == then);
+}
+
 TEST_CASE("http_server: header fields of the handler cannot smuggle in others") {
   net::http_server server({}, [](const net::http_served_request&) {
     net::http_served_response r;

@@ -57,6 +57,10 @@ struct http_server_options {
   std::string address = "127.0.0.1";  ///< an IP address; "0.0.0.0" or "::" for all
   std::uint16_t port = 0;             ///< 0: a free one
   http_server_limits limits = {};
+  /// Runs on the server's thread every so often, never at the same time as a handler, and must not
+  /// throw: for what has to be sampled. A period of 0: never.
+  std::chrono::milliseconds task_every{0};
+  std::function<void()> task = {};
 };
 
 struct http_server_statistics {

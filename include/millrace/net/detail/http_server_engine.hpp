@@ -65,7 +65,10 @@ class http_server::engine : public std::enable_shared_from_this<http_server::eng
 
   void begin() {
     listen();
-    boost::asio::post(strand_, [self = shared_from_this()] { self->accept(); });
+    boost::asio::post(strand_, [self = shared_from_this()] {
+      self->accept();
+      self->tick();
+    });
     if (!own_) return;
     thread_ = std::thread([this] {
       while (true) {
@@ -127,6 +130,7 @@ class http_server::engine : public std::enable_shared_from_this<http_server::eng
  private:
   void listen();
   void accept();
+  void tick();
   void admit(tcp::socket socket);
   bool make_room();
   void close_all();
@@ -137,6 +141,7 @@ class http_server::engine : public std::enable_shared_from_this<http_server::eng
   boost::asio::any_io_executor strand_;
   std::optional<tcp::acceptor> acceptor_;
   std::optional<boost::asio::steady_timer> pause_;
+  std::optional<boost::asio::steady_timer> tick_;
   sessions sessions_;
   std::mutex serving_;
   bool stopped_ = false;

@@ -45,6 +45,21 @@ MILLRACE_DECL void http_server::engine::accept() {
   });
 }
 
+MILLRACE_DECL void http_server::engine::tick() {
+  if (closed_ || !options_.task || options_.task_every.count() <= 0) return;
+  if (!tick_) tick_.emplace(strand_);
+  tick_->expires_after(options_.task_every);
+  tick_->async_wait([self = shared_from_this()](const error_code& code) {
+    if (code || self->closed_) return;
+    {
+      const std::lock_guard lock(self->serving_);
+      if (self->stopped_) return;
+      self->options_.task();
+    }
+    self->tick();
+  });
+}
+
 MILLRACE_DECL void http_server::engine::admit(tcp::socket socket) {
   ++connections_;
   if (sessions_.size() >= limits().connections && !make_room()) {
@@ -76,6 +91,7 @@ MILLRACE_DECL void http_server::engine::close_all() {
   error_code ignored;
   acceptor_->close(ignored);
   if (pause_) pause_->cancel();
+  if (tick_) tick_->cancel();
   for (session* each : sessions_) each->close();
 }
 

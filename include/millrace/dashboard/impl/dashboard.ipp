@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <millrace/dashboard/dashboard.hpp>
+#include <millrace/dashboard/detail/site.hpp>
+#include <millrace/dashboard/impl/page.ipp>
+#include <millrace/dashboard/impl/site.ipp>
+#include <millrace/dsl/pipeline.hpp>
+
+#include <utility>
+
+namespace millrace {
+
+namespace detail {
+
+MILLRACE_DECL observed_pipeline observe(pipeline& p) {
+  return {[&p] { return p.status(); }, [&p] { return p.plan(); }, [&p] { p.stop(); }, {}};
+}
+
+MILLRACE_DECL net::http_server_options server_options_of(const dashboard_options& options) {
+  net::http_server_options out;
+  out.address = options.address;
+  out.port = options.port;
+  out.limits = options.limits;
+  out.task_every = options.sample_every;
+  return out;
+}
+
+}  // namespace detail
+
+MILLRACE_DECL dashboard::dashboard(pipeline& p, dashboard_options options)
+    : dashboard(detail::observe(p), std::move(options)) {}
+
+MILLRACE_DECL dashboard::dashboard(observed_pipeline what, dashboard_options options)
+    : site_(std::make_unique<site>(std::move(what), options)) {
+  auto server = detail::server_options_of(options);
+  server.task = [s = site_.get()] { s->sample(); };
+  server_ = std::make_unique<net::http_server>(
+      std::move(server), [s = site_.get()](const auto& request) { return s->answer(request); });
+}
+
+MILLRACE_DECL dashboard::dashboard(pipeline& p, io_executor& executor, dashboard_options options)
+    : site_(std::make_unique<site>(detail::observe(p), options)) {
+  auto server = detail::server_options_of(options);
+  server.task = [s = site_.get()] { s->sample(); };
+  server_ = std::make_unique<net::http_server>(
+      executor, std::move(server),
+      [s = site_.get()](const auto& request) { return s->answer(request); });
+}
+
+MILLRACE_DECL dashboard::~dashboard() { server_.reset(); }
+
+MILLRACE_DECL std::uint16_t dashboard::port() const noexcept { return server_->port(); }
+
+MILLRACE_DECL std::string dashboard::url(std::string_view path) const { return server_->url(path); }
+
+MILLRACE_DECL net::http_server_statistics dashboard::statistics() const {
+  return server_->statistics();
+}
+
+}  // namespace millrace

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+
+namespace millrace::detail {
+
+/// Asks once a second, while somebody looks.
+inline constexpr std::string_view page_main_text = R"page(
+// ---- main ------------------------------------------------------------------------------------
+
+let plan = null;
+let drawn = null;
+let history = null;
+let status = null;
+const narrow = matchMedia('(max-width: 700px)');
+const selected = () => decodeURIComponent(location.hash.slice(1));
+const select = name => {
+  location.hash = selected() === name ? '' : encodeURIComponent(name);
+};
+
+async function ask(path) {
+  const response = await fetch(path, { cache: 'no-store', signal: AbortSignal.timeout(5000) });
+  if (!response.ok) throw new Error(path + ': ' + response.status);
+  return response.json();
+}
+
+function draw() {
+  drawn = drawGraph(plan, narrow.matches, select);
+  byId('graph').replaceChildren(drawn.root);
+}
+
+function showFinding(id, text) {
+  byId(id).hidden = text === '';
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
+function show() {
+  if (status === null || plan === null) return;
+  byId('name').textContent = document.title = status.pipeline;
+  byId('state').textContent = status.state;
+  byId('state').className = 'chip ' + status.state.replace(' ', '-');
+  byId('summary').textContent = status.summary;
+  showFinding('bottleneck', status.bottleneck);
+  showFinding('stall', status.stall);
+  byId('stop').hidden = byId('savepoint').hidden = !status.writable || status.state !== 'running';
+  updateGraph(drawn, plan, status, selected());
+  const panel = selected() === '' ? null : detailsPanel(plan, status, selected(), history);
+  byId('details').hidden = panel === null;
+  byId('details').replaceChildren(...(panel || []));
+  const letters = status.last_dead_letters;
+  byId('letters').hidden = letters.length === 0 || panel !== null;
+  byId('letters').replaceChildren(html('h3', {}, 'Last dead letters'),
+    ...lettersBlock(letters.slice(-5)).filter(part => part !== null));
+}
+
+async function refresh() {
+  try {
+    const name = selected();
+    const [next, past] = await Promise.all([ask('/status.json'),
+      name === '' ? null : ask('/history.json?operator=' + encodeURIComponent(name))]);
+    if (plan === null || plan.nodes.length !== next.nodes.length) {
+      plan = await ask('/plan?format=json');
+      draw();
+    }
+    status = next;
+    history = past;
+    show();
+  } catch (problem) {
+    byId('state').textContent = 'unreachable';
+    byId('state').className = 'chip unreachable';
+  }
+}
+
+async function loop() {
+  if (!document.hidden) await refresh();
+  setTimeout(loop, 1000);
+}
+
+function askFor(path, question) {
+  byId('question').textContent = question;
+  byId('answer').textContent = '';
+  byId('do').onclick = async event => {
+    event.preventDefault();
+    const headers = { Authorization: 'Bearer ' + byId('token').value };
+    const response = await fetch(path, { method: 'POST', headers });
+    byId('answer').textContent = await response.text();
+    if (response.ok) byId('ask').close();
+    refresh();
+  };
+  byId('ask').showModal();
+}
+
+byId('stop').addEventListener('click',
+  () => askFor('/stop', 'Sources end, what is on its way is delivered, then the pipeline ends.'));
+byId('savepoint').addEventListener('click',
+  () => askFor('/savepoint', 'Writes a savepoint; the pipeline goes on.'));
+addEventListener('hashchange', () => { history = null; show(); refresh(); });
+document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
+narrow.addEventListener('change', () => { if (plan !== null) { draw(); show(); } });
+loop();
+)page";
+
+}  // namespace millrace::detail
