@@ -11,4 +11,5 @@
 #include <millrace/dsl/pipeline.hpp>
 #include <millrace/dsl/stream.hpp>
 #include <millrace/dsl/windowed_stream.hpp>
+#include <millrace/operators/watermark_partitions.hpp>
 #include <millrace/windows/aggregates.hpp>

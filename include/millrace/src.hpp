@@ -78,6 +78,7 @@
 #include <millrace/runtime/impl/drivers.ipp>
 #include <millrace/runtime/impl/execution.ipp>
 #include <millrace/runtime/impl/plan.ipp>
+#include <millrace/runtime/impl/stalls.ipp>
 #include <millrace/runtime/impl/worker.ipp>
 #include <millrace/state/impl/journal_format.ipp>
 #include <millrace/testing/impl/faulty_file_system.ipp>

@@ -12,6 +12,7 @@
 #include <millrace/runtime/drivers.hpp>
 #include <millrace/runtime/execution.hpp>
 #include <millrace/runtime/plan.hpp>
+#include <millrace/runtime/stalls.hpp>
 #include <millrace/runtime/status.hpp>
 
 #include <condition_variable>
@@ -94,6 +95,12 @@ class pipeline {
   /// How it stands: all operator instances with their counts, times and latencies. Without
   /// operators before the start. O(operators); costs the workers nothing.
   pipeline_status status() const;
+
+  /// Why nothing comes out: for every operator that holds data back, and has done so for at least
+  /// that long, what holds its watermark, since when, and what would release it. Costs the workers
+  /// nothing; empty before the start.
+  std::vector<stall> explain_stall(
+      std::chrono::nanoseconds at_least = std::chrono::seconds{1}) const;
 
   /// The graph: what is fused, where batches change threads. `to_text(p.plan())` prints it.
   pipeline_plan plan() const;

@@ -154,9 +154,8 @@ class operator_subtask final : public subtask {
   };
   using helpers = helper<std::index_sequence_for<Ins...>>;
 
-  static constexpr bool waits = requires(Op& op, timestamp t, context_type& c) {
-    op.on_watermark(t, c);
-  } || requires(Op& op, timestamp t, context_type& c) { op.queue_watermark(t, c); };
+  static constexpr bool waits =
+      requires(Op& op, timestamp t, context_type& c) { op.on_watermark(t, c); };
   static constexpr bool keeps_records = requires { requires Op::keeps_records; };
   static constexpr bool right_is_auxiliary = requires { requires Op::right_is_auxiliary; };
   static constexpr bool has_ready = requires(const Op& op) {

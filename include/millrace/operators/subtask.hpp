@@ -168,6 +168,10 @@ class subtask {
     by_input_ = std::move(by_input);
     input_blocked_.assign(by_input_.size(), false);
   }
+  /// What feeds it, by input; for the end of an exchange, by worker.
+  void set_feeders(std::vector<subtask*> feeders) { feeders_ = std::move(feeders); }
+  const std::vector<subtask*>& feeders() const noexcept { return feeders_; }
+
   void on_dead_letter(std::function<void(dead_letter&&)> handler) {
     dead_letter_handler_ = std::move(handler);
   }
@@ -268,6 +272,7 @@ class subtask {
   std::uint32_t index_ = 0;
   std::vector<subtask*> ancestors_;
   std::vector<std::vector<subtask*>> by_input_;
+  std::vector<subtask*> feeders_;
   std::vector<bool> input_blocked_;
   int blocked_downstream_ = 0;
   bool blocking_ = false;

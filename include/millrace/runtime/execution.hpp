@@ -37,6 +37,9 @@ class execution {
   millrace::worker& at(std::size_t i) noexcept { return *workers_[i]; }
   const millrace::worker& at(std::size_t i) const noexcept { return *workers_[i]; }
 
+  /// For its clocks, which any thread may read.
+  const environment& environment_of(std::size_t i) const noexcept { return *seats_[i].env; }
+
   /// To be called by each driver between steps: notices the end. True when this worker is done.
   bool settled(std::size_t worker);
 

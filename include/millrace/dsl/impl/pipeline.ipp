@@ -107,6 +107,10 @@ MILLRACE_DECL pipeline_status pipeline::status() const {
   return all;
 }
 
+MILLRACE_DECL std::vector<stall> pipeline::explain_stall(std::chrono::nanoseconds at_least) const {
+  return execution_ ? explain_stalls(*execution_, at_least) : std::vector<stall>{};
+}
+
 namespace detail {
 
 inline plan_route route_of(const graph_node& from, const graph_node& to, const graph_edge& edge,

@@ -33,6 +33,7 @@ struct execution::wiring {
       std::vector<std::vector<subtask*>> by_input;
       for (subtask* first : from) by_input.push_back(ancestors_of({first}));
       task->set_ancestors(ancestors_of(from), std::move(by_input));
+      task->set_feeders(from);
     }
     for (std::size_t w = 0; w < parallelism(); ++w) {
       for (auto& sweep : contexts[w].sweeps()) owner.workers_[w]->add_sweep(std::move(sweep));
@@ -114,6 +115,7 @@ struct execution::wiring {
     for (auto& row : rings) {
       for (std::size_t to = 0; to < count; ++to) row.push_back(edge.type->make_ring(ring_batches));
     }
+    std::vector<subtask*> senders;
     for (std::size_t w = 0; w < from.size(); ++w) {
       auto made = edge.route == routing::by_key
                       ? node.make_partitioner(rings[w])
@@ -121,6 +123,7 @@ struct execution::wiring {
       subtask& sender = place(std::move(made), w, node.name + ".send", roles[id], id);
       edge.type->connect(from[w]->output_port(edge.port), sender.input(0), &sender.activity());
       upstream[&sender].push_back(from[w]);
+      senders.push_back(&sender);
       for (std::size_t to = 0; to < count; ++to) {
         edge.type->set_wakes(rings[w][to], owner.seats_[w].wake, owner.seats_[to].wake);
       }
@@ -131,6 +134,7 @@ struct execution::wiring {
       for (const auto& row : rings) column.push_back(row[to]);
       subtask& receiver = place(edge.type->make_receiver(std::move(column)), to,
                                 node.name + ".receive", roles[id], id);
+      receiver.set_feeders(senders);
       result.emplace_back(&receiver, 0);
     }
     return result;
