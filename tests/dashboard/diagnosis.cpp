@@ -141,11 +141,16 @@ TEST_CASE("diagnosis: a line that waits for a peer is seen before it is full") {
   const auto before = m.now;
   m.pass(2s);
   m.of("score").records_in = 5000;
-  m.of("score").records_out = 900;
   m.set("score", "calls", 10);
   m.set("score", "microseconds", 10 * 300'000);
   CHECK(diagnose(before, m.now, m.plan).bottleneck ==
-        "score is the bottleneck: 8 requests in flight, answered in 300 ms, 4,092 wait");
+        "score is the bottleneck: 8 requests in flight, answered in 300 ms, the line grows by "
+        "2,495 per second");
+  m.set("score", "in_flight_limit", 8);
+  m.set("score", "waiting", 4990);
+  m.of("score").records_in = 0;
+  CHECK(diagnose(before, m.now, m.plan).bottleneck ==
+        "score is the bottleneck: 8 of 8 requests in flight, answered in 300 ms, 4,990 wait");
 }
 
 TEST_CASE("diagnosis: a peer that does not answer is named") {

@@ -19,7 +19,7 @@ namespace millrace::detail {
 struct node_interval {
   double blocked = 0;                  ///< share of the time in which an instance took no more
   double held_up = 0;                  ///< and in which something behind that instance took no more
-  std::int64_t queued = 0;             ///< taken in, and neither handed on nor given up
+  std::uint64_t arrived = 0;           ///< records taken in
   std::vector<std::size_t> instances;  ///< indices in `pipeline_status::operators`
 };
 
@@ -32,6 +32,7 @@ struct lane_interval {
   std::int64_t timeouts = 0;
   std::int64_t failures = 0;
   std::int64_t refused = 0;
+  std::int64_t waiting = 0;
   std::int64_t microseconds = 0;
 
   std::int64_t answered() const noexcept {
@@ -59,9 +60,8 @@ class status_interval {
       if (s.node >= nodes.size() || s.name != plan.nodes[s.node].name) continue;  // a queue's end
       auto& node = nodes[s.node];
       node.instances.push_back(i);
-      node.queued += static_cast<std::int64_t>(s.records_in - s.records_out - s.dead_letters -
-                                               s.filtered - s.late);
       if (!comparable) continue;
+      node.arrived += s.records_in - was(i).records_in;
       node.blocked = std::max(node.blocked, share(s.blocked_for - was(i).blocked_for));
       node.held_up = std::max(node.held_up, share(s.held_up_for - was(i).held_up_for));
     }
@@ -89,6 +89,7 @@ class status_interval {
           all[lane].in_flight_before += last;
         }
         if (name == "in_flight_limit") all[lane].limit += metric.value;
+        if (name == "waiting") all[lane].waiting += metric.value;
         if (name == "calls") all[lane].calls += change;
         if (name == "timeouts") all[lane].timeouts += change;
         if (name == "failures") all[lane].failures += change;

@@ -34,7 +34,7 @@ MILLRACE_DECL std::pair<std::string, lane_interval> worst_lane(const status_inte
 
 /// "64 of 64 requests in flight, model B answers in 1.9 s"
 MILLRACE_DECL std::string lane_text(const status_interval& time, const std::string& name,
-                                    const lane_interval& lane, std::int64_t waiting) {
+                                    const lane_interval& lane, double growth) {
   std::string text = count_text(static_cast<std::uint64_t>(lane.in_flight));
   if (lane.limit > 0) text += " of " + count_text(static_cast<std::uint64_t>(lane.limit));
   text += lane.in_flight == 1 && lane.limit == 0 ? " request in flight" : " requests in flight";
@@ -47,7 +47,13 @@ MILLRACE_DECL std::string lane_text(const status_interval& time, const std::stri
     text += who.empty() ? ", no answer" : who + "has not answered";
     text += " for the last " + duration_text(time.length());
   }
-  if (waiting > 0) text += ", " + count_text(static_cast<std::uint64_t>(waiting)) + " wait";
+  if (lane.waiting > 0) {
+    text += ", " + count_text(static_cast<std::uint64_t>(lane.waiting)) + " wait";
+  }
+  if (growth > 0) {
+    text += ", the line grows by " + count_text(static_cast<std::uint64_t>(std::lround(growth))) +
+            " per second";
+  }
   if (lane.refused > 0) {
     const auto rate = std::lround(time.per_second(static_cast<double>(lane.refused)));
     text += ", " + count_text(static_cast<std::uint64_t>(std::max(rate, 1L))) +
@@ -56,12 +62,18 @@ MILLRACE_DECL std::string lane_text(const status_interval& time, const std::stri
   return text;
 }
 
-/// Records of a 1:1 operator that have not even begun: what is queued beside what is in flight.
-MILLRACE_DECL std::int64_t waiting_in(const status_interval& time, std::size_t node) {
-  if (time.plan.nodes[node].kind.find("async_map") == std::string::npos) return 0;
-  std::int64_t in_flight = 0;
-  for (const auto& [name, lane] : time.lanes(node)) in_flight += lane.in_flight;
-  return std::max<std::int64_t>(time.nodes[node].queued - in_flight, 0);
+/// By how many per second the records grow that have come and for which no call has begun. A little
+/// is noise: calls and records are counted at different moments.
+MILLRACE_DECL double growing_line(const status_interval& time, std::size_t node) {
+  std::int64_t begun = 0;
+  std::int64_t calls = 0;
+  for (const auto& [name, lane] : time.lanes(node)) {
+    begun += lane.calls + lane.refused;
+    calls += lane.calls;
+  }
+  const auto arrived = static_cast<std::int64_t>(time.nodes[node].arrived);
+  if (calls == 0 || arrived - begun < std::max<std::int64_t>(arrived / 20, 16)) return 0;
+  return time.per_second(static_cast<double>(arrived - begun));
 }
 
 /// A node that waits for a peer: blocked, or with all calls it may make under way.
@@ -75,9 +87,7 @@ MILLRACE_DECL bool find_waiting_part(const status_interval& time, const diagnosi
     const auto lane = worst_lane(time, n).second;
     // What is held up by others is not to blame for as long as that.
     double score = std::max(node.blocked - node.held_up, 0.0);
-    const bool no_room =
-        lane.full() || lane.refused > 0 ||
-        (lane.calls > 0 && waiting_in(time, n) > std::max<std::int64_t>(lane.in_flight, 16));
+    const bool no_room = lane.full() || lane.refused > 0 || growing_line(time, n) > 0;
     if (no_room) score = std::max(score, 0.9);
     if (score < options.blocked_share || score <= worst_score) continue;
     worst = n;
@@ -89,7 +99,7 @@ MILLRACE_DECL bool find_waiting_part(const status_interval& time, const diagnosi
   out.bottleneck_operator = name;
   out.bottleneck = name + " is the bottleneck: ";
   if (lane.in_flight > 0 || lane.calls > 0 || lane.refused > 0) {
-    out.bottleneck += lane_text(time, lane_name, lane, waiting_in(time, *worst));
+    out.bottleneck += lane_text(time, lane_name, lane, growing_line(time, *worst));
   } else {
     out.bottleneck +=
         "it took no more for " + share_text(time.nodes[*worst].blocked) + " of the time";
