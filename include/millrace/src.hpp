@@ -75,6 +75,7 @@
 #include <millrace/net/mqtt/impl/types.ipp>
 #include <millrace/record/impl/dynamic_record.ipp>
 #include <millrace/record/impl/schema.ipp>
+#include <millrace/runtime/impl/checkpoint.ipp>
 #include <millrace/runtime/impl/drivers.ipp>
 #include <millrace/runtime/impl/execution.ipp>
 #include <millrace/runtime/impl/plan.ipp>

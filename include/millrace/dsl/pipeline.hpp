@@ -67,6 +67,13 @@ class pipeline {
   /// Where log lines go; by default nowhere.
   pipeline& log_to(logger::function sink, log_level least = log_level::info);
 
+  /// Takes checkpoints there while it runs, and begins where the newest one stands.
+  pipeline& checkpoint_to(std::shared_ptr<checkpoint_storage> storage,
+                          checkpoint_options options = {});
+
+  /// Begins a checkpoint now; false when one is under way, nothing runs, or none are taken.
+  bool checkpoint_now();
+
   /// Runs on threads of its own until all sources have ended or `stop` is called.
   /// \throws topology_error before any record flows, pipeline_error when it fails
   void run();
@@ -121,6 +128,8 @@ class pipeline {
   logger log_;
   std::shared_ptr<dead_letter_queue> dead_letters_;
   std::optional<stream_origin> dead_letter_origin_;
+  std::shared_ptr<checkpoint_storage> storage_;
+  checkpoint_options checkpoint_options_;
   std::unique_ptr<driver> driver_;
   driver* running_on_ = nullptr;
   std::unique_ptr<execution> execution_;

@@ -15,8 +15,9 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <stdexcept>
+#include <string>
 #include <utility>
-#include <variant>
 
 namespace millrace {
 
@@ -34,6 +35,7 @@ class source_subtask final : public subtask, private source_context {
   void open() override {
     guarded(
         [&] { reader_ = std::unique_ptr<reader_type>(new reader_type(description_.open(*this))); });
+    if (!restored_.empty()) restore_reader();
   }
 
   void cancel() noexcept override { reader_.reset(); }
@@ -44,7 +46,7 @@ class source_subtask final : public subtask, private source_context {
   bool poll() override {
     if (finished() || !awake_.exchange(false, std::memory_order_acquire)) return false;
     auto status = poll_status::wait;
-    if (!reader_ || (stopping_ && !can_stop)) {
+    if (!reader_ || exhausted_ || (stopping_ && !can_stop)) {
       status = poll_status::end;
     } else {
       guarded([&] {
@@ -58,6 +60,7 @@ class source_subtask final : public subtask, private source_context {
       }
     }
     if (status == poll_status::end) {
+      exhausted_ = exhausted_ || !stopping_;
       finish();
     } else if (status == poll_status::more) {
       awake_.store(true, std::memory_order_relaxed);
@@ -73,14 +76,40 @@ class source_subtask final : public subtask, private source_context {
     wake();
   }
 
-  void save(snapshot_writer& to) const override {
-    if constexpr (requires { reader_->save(to); }) reader_->save(to);
+  bool injects_barriers() const noexcept override { return true; }
+
+  void inject_barrier(std::uint64_t id) override {
+    acknowledge_barrier(id);
+    if (!finished()) out_.send(control::barrier(id));
   }
+
+  void checkpoint_complete(std::uint64_t id) override {
+    if constexpr (requires { reader_->checkpoint_complete(id); }) {
+      if (reader_) guarded([&] { reader_->checkpoint_complete(id); });
+    }
+  }
+
+  /// Whether the reader has come to its end by itself, and its position.
+  void save(snapshot_writer& to) const override {
+    to.number(exhausted_);
+    if constexpr (can_save) {
+      if (reader_) {
+        reader_->save(to);
+      } else {
+        to.raw(last_position_.data(), last_position_.size());
+      }
+    }
+  }
+
+  /// Before `open`: the reader gets it when there is one.
   void restore(snapshot_reader& from) override {
-    if constexpr (requires { reader_->restore(from); }) reader_->restore(from);
+    exhausted_ = from.number<bool>();
+    restored_ = std::string(from.raw(from.remaining()));
   }
 
  private:
+  static constexpr bool can_save =
+      requires(const reader_type& reader, snapshot_writer& to) { reader.save(to); };
   static constexpr bool can_stop = requires(reader_type& reader) { reader.stop(); };
 
   void* main_output() override { return &out_; }
@@ -118,8 +147,24 @@ class source_subtask final : public subtask, private source_context {
   void finish() {
     out_.send(control::watermark(max_timestamp));
     out_.send(control::end());
+    if constexpr (can_save) {
+      snapshot_writer position;
+      if (reader_) reader_->save(position);
+      last_position_ = position.take();
+    }
     mark_finished();
     reader_.reset();
+  }
+
+  void restore_reader() {
+    guarded([&] {
+      snapshot_reader from(restored_);
+      if constexpr (requires { reader_->restore(from); }) reader_->restore(from);
+      if (from.failed()) {
+        throw std::runtime_error("its state cannot be restored: " + from.status().error().message);
+      }
+    });
+    restored_.clear();
   }
 
   template <class F>
@@ -136,7 +181,10 @@ class source_subtask final : public subtask, private source_context {
   batch<value_type> records_;
   std::unique_ptr<reader_type> reader_;
   std::atomic<bool> awake_{true};
+  std::string restored_;
+  std::string last_position_;  // when the reader has gone
   bool stopping_ = false;
+  bool exhausted_ = false;
   std::chrono::nanoseconds next_marker_ = std::chrono::nanoseconds::min();
 };
 
@@ -151,6 +199,7 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
   void open() override {
     guarded(
         [&] { writer_ = std::unique_ptr<writer_type>(new writer_type(description_.open(*this))); });
+    if (!restored_.empty()) restore_writer();
   }
 
   void cancel() noexcept override { writer_.reset(); }
@@ -160,12 +209,52 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
   void save(snapshot_writer& to) const override {
     if constexpr (requires { writer_->save(to); }) writer_->save(to);
   }
+
+  /// Before `open`: the writer gets it when there is one.
   void restore(snapshot_reader& from) override {
-    if constexpr (requires { writer_->restore(from); }) writer_->restore(from);
+    restored_ = std::string(from.raw(from.remaining()));
+  }
+
+  void checkpoint_complete(std::uint64_t id) override {
+    if (!writer_) return;
+    if constexpr (requires { writer_->checkpoint_complete(id); }) {
+      guarded([&] { writer_->checkpoint_complete(id); });
+    }
+    if (ending_ && last_ != 0 && id >= last_) {
+      ending_ = false;
+      finish();
+    } else if (ending_ && last_ == 0) {
+      host().request_checkpoint();
+    }
+  }
+
+  bool awaits_last_checkpoint() const noexcept override { return ending_; }
+  void inject_barrier(std::uint64_t id) override {
+    if (id > checkpoint_) on_barrier(id);
   }
 
  private:
+  static constexpr bool prepares = requires(writer_type& writer) { writer.checkpoint(1); };
+
   void* main_output() override { return nullptr; }
+
+  void finish() {
+    if constexpr (requires { writer_->end(); }) {
+      guarded([&] { writer_->end(); });
+    } else {
+      done();
+    }
+  }
+
+  void await_last_checkpoint() {
+    ending_ = true;
+    const auto begun = host().current_checkpoint();
+    if (begun > checkpoint_) {
+      on_barrier(begun);  // its barrier is not coming any more
+    } else {
+      host().request_checkpoint();
+    }
+  }
 
   void read(const batch<T>& records) override {
     guarded([&] {
@@ -182,12 +271,13 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
     if (element.kind == control_kind::watermark) {
       counters().watermark.set(element.time.time_since_epoch().count());
     }
+    if (element.kind == control_kind::barrier) return on_barrier(element.id);
     if (element.kind != control_kind::end) return;
-    if constexpr (requires { writer_->end(); }) {
-      guarded([&] { writer_->end(); });
-    } else {
-      done();
+    if constexpr (prepares) {
+      // What is prepared is committed under a checkpoint, or a restart would write it again.
+      if (host().takes_checkpoints()) return await_last_checkpoint();
     }
+    finish();
   }
 
   const std::string& name() const override { return subtask::name(); }
@@ -204,6 +294,46 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
     mark_finished();
     subtask::unblock();
     host().wake();
+  }
+
+  /// The state is that of the barrier, though records behind it may come before it is reported.
+  void on_barrier(std::uint64_t id) {
+    if constexpr (requires { writer_->checkpoint(id); }) {
+      guarded([&] {
+        if (ending_ && last_ == 0) last_ = id;
+        checkpoint_ = id;
+        delivered_ = false;
+        writer_->checkpoint(id);
+        snapshot_writer state;
+        save(state);
+        state_ = state.take();
+        saved_ = true;
+        if (delivered_) report();
+      });
+    } else {
+      acknowledge_barrier(id);
+    }
+  }
+
+  void checkpointed() override {
+    delivered_ = true;
+    if (saved_) report();
+  }
+
+  void report() {
+    saved_ = false;
+    host().acknowledge(*this, checkpoint_, std::exchange(state_, {}));
+  }
+
+  void restore_writer() {
+    guarded([&] {
+      snapshot_reader from(restored_);
+      if constexpr (requires { writer_->restore(from); }) writer_->restore(from);
+      if (from.failed()) {
+        throw std::runtime_error("its state cannot be restored: " + from.status().error().message);
+      }
+    });
+    restored_.clear();
   }
 
   void fail(error reason) override {
@@ -225,6 +355,13 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
 
   S description_;
   std::unique_ptr<writer_type> writer_;
+  std::string restored_;
+  std::string state_;  // at the barrier, until everything before it is delivered
+  std::uint64_t checkpoint_ = 0;
+  std::uint64_t last_ = 0;  // the one that ends it
+  bool saved_ = false;
+  bool delivered_ = false;
+  bool ending_ = false;
 };
 
 }  // namespace millrace

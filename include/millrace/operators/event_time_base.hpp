@@ -54,6 +54,15 @@ class event_time_base : public subtask, protected receiver<T> {
     if (member_) member_->join(host(), name());
     if (options_.most_ahead) quarantined_ = &metrics().counter("quarantined");
     if (const auto tick = tick_length(); tick > tick.zero()) start_ticking(tick);
+    advance_to(restored_);
+  }
+
+  /// The watermark: what was late before a restart stays late behind it.
+  void save(snapshot_writer& to) const override {
+    to.number(progress_.watermark().time_since_epoch().count());
+  }
+  void restore(snapshot_reader& from) override {
+    restored_ = timestamp{duration{from.number<duration::rep>()}};
   }
 
   void* input(std::size_t) override { return static_cast<receiver<T>*>(this); }
@@ -113,7 +122,8 @@ class event_time_base : public subtask, protected receiver<T> {
         send(element);
         mark_finished();
         break;
-      default: send(element);
+      case control_kind::barrier: acknowledge_barrier(element.id); [[fallthrough]];
+      case control_kind::latency: send(element);
     }
   }
 
@@ -258,6 +268,7 @@ class event_time_base : public subtask, protected receiver<T> {
   counter* quarantined_ = nullptr;
   nanoseconds last_record_{};
   timer_id timer_ = 0;
+  timestamp restored_ = min_timestamp;
   bool idle_ = false;
 };
 

@@ -73,6 +73,7 @@ class key_by_subtask final : public subtask, private receiver<T> {
   }
 
   void receive(const control& element) override {
+    if (element.kind == control_kind::barrier) acknowledge_barrier(element.id);
     out_.send(element);
     if (element.kind == control_kind::watermark) {
       counters().watermark.set(element.time.time_since_epoch().count());

@@ -4,6 +4,7 @@
 /// Not thread safe.
 #pragma once
 
+#include <millrace/operators/barriers.hpp>
 #include <millrace/operators/context.hpp>
 #include <millrace/operators/port.hpp>
 #include <millrace/operators/subtask.hpp>
@@ -12,6 +13,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <utility>
 
 namespace millrace {
@@ -20,7 +22,7 @@ namespace millrace {
 template <class T>
 class merge_subtask final : public subtask {
  public:
-  explicit merge_subtask(std::size_t inputs) : merger_(inputs) {
+  explicit merge_subtask(std::size_t inputs) : alignment_(inputs), merger_(inputs) {
     for (std::size_t i = 0; i < inputs; ++i) ports_.emplace_back(*this, i);
     out_.count_in(&counters().records_out);
   }
@@ -39,11 +41,20 @@ class merge_subtask final : public subtask {
       copy.clear();
     }
     void take(batch<T>& records) override {
+      if (MILLRACE_UNLIKELY(owner.alignment_.holds(index))) {
+        owner.behind_.push_back({index, batch<T>(records.capacity()), {}});
+        return owner.behind_.back().records->swap(records);
+      }
       owner.counters().batches_in.add();
       owner.counters().records_in.add(records.size());
       owner.out_.forward(records);
     }
-    void receive(const control& element) override { owner.apply(index, element); }
+    void receive(const control& element) override {
+      if (owner.alignment_.holds(index)) {
+        return owner.behind_.push_back({index, {}, element});
+      }
+      owner.apply(index, element);
+    }
     merge_subtask& owner;
     std::size_t index;
     batch<T> copy;
@@ -52,7 +63,12 @@ class merge_subtask final : public subtask {
   void* main_output() override { return &out_; }
 
   void apply(std::size_t input, const control& element) {
-    if (element.kind == control_kind::barrier) return out_.send(element);
+    if (element.kind == control_kind::barrier) {
+      if (alignment_.arrive(input, element.id)) return cut();
+      block_input(input);
+      return;
+    }
+    if (element.kind == control_kind::end && alignment_.end(input)) cut();
     if (element.kind == control_kind::latency) return out_.send(element);
     const watermark_change change = merger_.apply(input, element, env());
     if (change.woke_up) out_.send(control::active());
@@ -67,7 +83,33 @@ class merge_subtask final : public subtask {
     }
   }
 
+  /// All inputs stand at the barrier.
+  void cut() {
+    const auto id = alignment_.id();
+    alignment_.finish();
+    acknowledge_barrier(id);
+    out_.send(control::barrier(id));
+    auto behind = std::exchange(behind_, {});
+    for (auto& waiting : behind) {
+      if (waiting.records) {
+        ports_[waiting.input].take(*waiting.records);
+      } else {
+        ports_[waiting.input].receive(*waiting.element);
+      }
+    }
+    for (std::size_t i = 0; i < ports_.size(); ++i) unblock_input(i);
+  }
+
+  /// Of an input whose barrier has come before those of others.
+  struct held {
+    std::size_t input;
+    std::optional<batch<T>> records;
+    std::optional<control> element;
+  };
+
   std::deque<port> ports_;
+  std::deque<held> behind_;
+  barrier_alignment alignment_;
   watermark_merger merger_;
   output<T> out_;
 };

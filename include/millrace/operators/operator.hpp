@@ -2,45 +2,19 @@
 /// \file
 /// The door for operators, the built-in ones included. An operator is a plain copyable object with
 /// `process`; everything else is optional. `operator_subtask` runs it: batches, watermarks,
-/// back-pressure, errors under its name. Not thread safe: one copy per worker.
-///
-///     struct smooth {
-///       using output_type = double;
-///       void process(double value, operator_context<double>& out) {
-///         average = 0.9 * average + 0.1 * value;
-///         out.emit(average);
-///       }
-///       void save(snapshot_writer& to) const { serialize(to, average); }
-///       void restore(snapshot_reader& from) { deserialize(from, average); }
-///       double average = 0;
-///     };
-///
-/// Optional members, with `C` = `operator_context<output_type>`:
-/// - `void open(C&)`: before the first record.
-/// - `progress|void on_watermark(timestamp, C&)`: before the watermark is handed on.
-/// - `progress|void on_end(C&)`: no more records; suspended until outstanding work is done.
-/// - `void queue_watermark(timestamp, C&)`: instead of `on_watermark`, for operators that hold
-/// records
-///   without holding back their input: they call `C::forward_watermark` when it is time.
-/// - `void on_resume(C&)`: after `request_resume`, and when downstream takes records again.
-/// - `bool ready() const`: asked before each record; false holds records back until `on_resume`.
-/// - `void cancel()`: the pipeline stops without draining.
-/// - `save`, `restore`: all state. With keyed state: in terms of keys, never of slots.
-/// - `std::size_t state_bytes() const`: memory its state takes, in O(1); asked now and then.
-/// - `static constexpr bool keeps_records = true`: `process` takes `In&&` and keeps the value.
-/// With two inputs: `process_left` and `process_right` instead of `process`, and
-/// - `static constexpr bool right_is_auxiliary = true`: the right input has no say in watermarks,
-/// and
-///   the operator ends with its left input; `void on_right_end(C&)` tells that nothing more comes.
+/// back-pressure, barriers, errors under its name. What an operator may have is written in
+/// operators/operator_concepts.hpp. Not thread safe: one copy per worker.
 #pragma once
 
+#include <millrace/operators/barriers.hpp>
 #include <millrace/operators/context.hpp>
 #include <millrace/operators/operator_concepts.hpp>
+#include <millrace/operators/operator_inbox.hpp>
 #include <millrace/operators/subtask.hpp>
 #include <millrace/operators/watermarks.hpp>
 
+#include <array>
 #include <concepts>
-#include <deque>
 #include <optional>
 #include <tuple>
 #include <type_traits>
@@ -110,8 +84,7 @@ class operator_subtask final : public subtask {
       if constexpr (requires { op_.on_resume(context_); }) op_.on_resume(context_);
       if (pending_ && !run_pending()) return flush();
       while (!inbox_.empty() && can_work()) {
-        auto item = std::move(inbox_.front());
-        inbox_.pop_front();
+        auto item = inbox_.pop();
         std::visit([&](auto& held) { replay(held); }, item);
         if (pending_) return flush();
       }
@@ -136,23 +109,17 @@ class operator_subtask final : public subtask {
     void receive(const control& element) override { owner->on_control(I, element); }
   };
 
-  template <std::size_t I>
-  struct held_batch {
-    batch<in_type<I>> records;
-    std::size_t next = 0;
-  };
-  struct held_control {
-    std::size_t input;
-    control element;
-  };
   template <class Sequence>
   struct helper;
   template <std::size_t... I>
   struct helper<std::index_sequence<I...>> {
     using ports = std::tuple<port<I>...>;
-    using held = std::variant<held_control, held_batch<I>...>;
   };
   using helpers = helper<std::index_sequence_for<Ins...>>;
+  using inbox = operator_inbox<Ins...>;
+  template <std::size_t I>
+  using held_batch = typename inbox::template held_batch<I>;
+  using held_control = typename inbox::held_control;
 
   static constexpr bool waits =
       requires(Op& op, timestamp t, context_type& c) { op.on_watermark(t, c); };
@@ -188,7 +155,11 @@ class operator_subtask final : public subtask {
 
   template <std::size_t I>
   void on_read(const batch<in_type<I>>& records) {
-    if (MILLRACE_UNLIKELY(must_hold(I))) return hold<I>(records);
+    if (MILLRACE_UNLIKELY(must_hold(I) || alignment_.holds(I))) {
+      held_batch<I> held{batch<in_type<I>>(records.capacity())};
+      copy_batch(records, held.records);
+      return hold(std::move(held));
+    }
     guarded([&] {
       if constexpr (keeps_records) {
         copy_batch(records, std::get<I>(copies_));
@@ -202,11 +173,10 @@ class operator_subtask final : public subtask {
 
   template <std::size_t I>
   void on_take(batch<in_type<I>>& records) {
-    if (MILLRACE_UNLIKELY(must_hold(I))) {
-      held_batch<I> held{batch<in_type<I>>(records.capacity()), 0};
+    if (MILLRACE_UNLIKELY(must_hold(I) || alignment_.holds(I))) {
+      held_batch<I> held{batch<in_type<I>>(records.capacity())};
       held.records.swap(records);
-      inbox_.emplace_back(std::move(held));
-      return;
+      return hold(std::move(held));
     }
     guarded([&] {
       if constexpr (keeps_records) {
@@ -218,13 +188,10 @@ class operator_subtask final : public subtask {
     });
   }
 
-  template <std::size_t I>
-  void hold(const batch<in_type<I>>& records, std::size_t from = 0) {
-    held_batch<I> held{batch<in_type<I>>(records.capacity()), 0};
-    for (std::size_t i = from; i < records.size(); ++i) {
-      held.records.push(records.value(i), records.time(i), records.slot(i));
-    }
-    inbox_.emplace_back(std::move(held));
+  template <class Held>
+  void hold(Held held) {
+    if (must_hold(held.input)) return inbox_.push(std::move(held));
+    inbox_.push_behind_barrier(std::move(held));
   }
 
   template <std::size_t I, class Batch>
@@ -252,7 +219,7 @@ class operator_subtask final : public subtask {
 
   template <std::size_t I, class Batch>
   void hold_rest(Batch& records, std::size_t from) {
-    held_batch<I> held{batch<in_type<I>>(records.capacity()), 0};
+    held_batch<I> held{batch<in_type<I>>(records.capacity())};
     for (std::size_t i = from; i < records.size(); ++i) {
       if constexpr (std::is_const_v<Batch>) {
         held.records.push(records.value(i), records.time(i), records.slot(i));
@@ -260,7 +227,7 @@ class operator_subtask final : public subtask {
         held.records.push(std::move(records.value(i)), records.time(i), records.slot(i));
       }
     }
-    inbox_.emplace_front(std::move(held));
+    inbox_.push_front(std::move(held));
   }
 
   template <std::size_t I, class V>
@@ -288,19 +255,20 @@ class operator_subtask final : public subtask {
 
   template <std::size_t I>
   void replay(held_batch<I>& held) {
+    if (alignment_.holds(I)) return inbox_.push_behind_barrier(std::move(held));
     if constexpr (keeps_records) {
-      run_batch<I>(held.records, held.next);
+      run_batch<I>(held.records, 0);
     } else {
-      run_batch<I>(std::as_const(held.records), held.next);
+      run_batch<I>(std::as_const(held.records), 0);
     }
   }
-  void replay(const held_control& held) { apply_control(held.input, held.element); }
+  void replay(const held_control& held) {
+    if (alignment_.holds(held.input)) return inbox_.push_behind_barrier(held);
+    apply_control(held.input, held.element);
+  }
 
   void on_control(std::size_t input, const control& element) {
-    if (must_hold(input)) {
-      inbox_.emplace_back(held_control{input, element});
-      return;
-    }
+    if (must_hold(input) || alignment_.holds(input)) return hold(held_control{input, element});
     guarded([&] {
       apply_control(input, element);
       flush();
@@ -308,7 +276,8 @@ class operator_subtask final : public subtask {
   }
 
   void apply_control(std::size_t input, const control& element) {
-    if (element.kind == control_kind::barrier) return send(element);
+    if (element.kind == control_kind::barrier) return on_barrier(input, element.id);
+    if (element.kind == control_kind::end && alignment_.end(input)) cut();
     if (element.kind == control_kind::latency) {
       if (input == 0) send(element);  // where streams meet, one of them is enough
       return;
@@ -325,6 +294,24 @@ class operator_subtask final : public subtask {
       pending_ = change;
       run_pending();
     }
+  }
+
+  void on_barrier(std::size_t input, std::uint64_t id) {
+    if (alignment_.arrive(input, id)) return cut();
+    paused_[input] = block_input(input);
+  }
+
+  /// All inputs stand at the barrier: what they brought before it is in the state.
+  void cut() {
+    const auto id = alignment_.id();
+    alignment_.finish();
+    acknowledge_barrier(id);
+    send(control::barrier(id));
+    for (std::size_t i = 0; i < sizeof...(Ins); ++i) {
+      if (std::exchange(paused_[i], false)) unblock_input(i);
+    }
+    inbox_.release_barrier();
+    if (!inbox_.empty()) host().schedule_resume(*this);
   }
 
   /// Finishes what a control element has started. False when suspended.
@@ -395,7 +382,9 @@ class operator_subtask final : public subtask {
   watermark_merger merger_;
   typename helpers::ports ports_;
   std::tuple<batch<Ins>...> copies_{batch<Ins>(keeps_records ? default_batch_capacity : 0)...};
-  std::deque<typename helpers::held> inbox_;
+  inbox inbox_;
+  barrier_alignment alignment_{sizeof...(Ins)};
+  std::array<bool, sizeof...(Ins)> paused_{};  // for the alignment's sake
   std::optional<watermark_change> pending_;
 };
 

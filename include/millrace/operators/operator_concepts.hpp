@@ -1,6 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// What the smallest operators have; everything else is optional, see operators/operator.hpp.
+/// What an operator has: a plain copyable object with `process`, and whatever it wants of the rest.
+///
+///     struct smooth {
+///       using output_type = double;
+///       void process(double value, operator_context<double>& out) {
+///         average = 0.9 * average + 0.1 * value;
+///         out.emit(average);
+///       }
+///       void save(snapshot_writer& to) const { serialize(to, average); }
+///       void restore(snapshot_reader& from) { deserialize(from, average); }
+///       double average = 0;
+///     };
+///
+/// Optional members, with `C` = `operator_context<output_type>`:
+/// - `void open(C&)`: before the first record.
+/// - `progress|void on_watermark(timestamp, C&)`: before the watermark is handed on.
+/// - `progress|void on_end(C&)`: no more records; suspended until outstanding work is done.
+/// - `void queue_watermark(timestamp, C&)`: instead of `on_watermark`, for those that hold records
+///   without holding back their input: they call `C::forward_watermark` when it is time.
+/// - `void on_resume(C&)`: after `request_resume`, and when downstream takes records again.
+/// - `bool ready() const`: asked before each record; false holds records back until `on_resume`.
+/// - `void cancel()`: the pipeline stops without draining.
+/// - `save`, `restore`: all state. With keyed state: in terms of keys, never of slots.
+/// - `std::size_t state_bytes() const`: memory its state takes, in O(1); asked now and then.
+/// - `static constexpr bool keeps_records = true`: `process` takes `In&&` and keeps the value.
+/// With two inputs: `process_left` and `process_right` instead of `process`, and
+/// - `static constexpr bool right_is_auxiliary = true`: the right input has no say in watermarks,
+/// the
+///   operator ends with its left input; `void on_right_end(C&)` tells that nothing more comes.
 #pragma once
 
 #include <millrace/operators/context.hpp>

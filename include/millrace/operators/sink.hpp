@@ -50,6 +50,10 @@ class sink_context {
   /// Everything written is delivered; to be called once after `end()`.
   virtual void done() = 0;
 
+  /// Everything written before the last `checkpoint(id)` is safe: delivered, or in what `save` gave
+  /// then. To be called once for each, at once or later.
+  virtual void checkpointed() {}
+
   /// The pipeline fails with this error, under the sink's name.
   virtual void fail(error reason) = 0;
 
@@ -61,7 +65,13 @@ class sink_context {
 /// - `void batch_end()`: a batch is over; a good moment to hand a full buffer to I/O.
 /// - `void end()`: no more records follow; deliver everything, then call `context.done()`. Without
 ///   this member the sink is done when the last `write` returns.
-/// - `save(snapshot_writer&)`, `restore(snapshot_reader&)`: what is not delivered yet.
+/// - `void checkpoint(std::uint64_t id)`: bring what was written so far into safety and call
+///   `context.checkpointed()`; records may go on coming meanwhile. Without it a sink is taken to
+///   have delivered what it was given. A transactional sink prepares its transaction here.
+/// - `save(snapshot_writer&)`, `restore(snapshot_reader&)`: what is not delivered yet; asked right
+///   after `checkpoint`.
+/// - `void checkpoint_complete(std::uint64_t id)`: the checkpoint is durable; a transactional sink
+///   commits. May come twice, or never when the pipeline dies: `restore` must commit, too.
 /// A description may say `static constexpr bool parallel = true`: one writer per worker; otherwise
 /// all records meet in one writer.
 template <class S, class T>

@@ -153,6 +153,7 @@ class steps_subtask final : public subtask, private receiver<typename Chain::inp
   }
 
   void receive(const control& element) override {
+    if (element.kind == control_kind::barrier) acknowledge_barrier(element.id);
     out_.send(element);
     if (element.kind == control_kind::watermark) {
       counters().watermark.set(element.time.time_since_epoch().count());

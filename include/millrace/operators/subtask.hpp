@@ -13,6 +13,7 @@
 #include <millrace/operators/port.hpp>
 #include <millrace/operators/watermark_status.hpp>
 #include <millrace/record/message.hpp>
+#include <millrace/state/snapshot.hpp>
 
 #include <cstdint>
 #include <exception>
@@ -23,8 +24,6 @@
 
 namespace millrace {
 
-class snapshot_writer;
-class snapshot_reader;
 class subtask;
 class watermark_merger;
 
@@ -36,6 +35,19 @@ class subtask_host {
 
   /// Calls `resume()` soon, unless the subtask is blocked again by then. Idempotent.
   virtual void schedule_resume(subtask& who) = 0;
+
+  /// Whether checkpoints are taken; then the id of the last one that was begun here, 0 before.
+  virtual bool takes_checkpoints() const noexcept { return false; }
+  virtual std::uint64_t current_checkpoint() const noexcept { return 0; }
+
+  /// A checkpoint is wanted, after the one under way if there is one.
+  virtual void request_checkpoint() {}
+
+  /// The state of a subtask at the barrier of checkpoint `id`.
+  virtual void acknowledge(subtask&, std::uint64_t, std::string) {}
+
+  /// A subtask has ended.
+  virtual void note_finished(subtask&) {}
 
   /// A record was given up; keeps the last few for whoever looks.
   virtual void note_dead_letter(const dead_letter&) {}
@@ -109,6 +121,15 @@ class subtask {
   /// Everything that must survive, and its way back. See operators/operator.hpp.
   virtual void save(snapshot_writer&) const {}
   virtual void restore(snapshot_reader&) {}
+
+  /// Whether barriers begin here, asked by `inject_barrier`: at a source, always; elsewhere when no
+  /// barrier can come any more.
+  virtual bool injects_barriers() const noexcept { return false; }
+  virtual bool awaits_last_checkpoint() const noexcept { return false; }
+  virtual void inject_barrier(std::uint64_t) {}
+
+  /// The checkpoint is durable: what waited for it may be committed or acknowledged.
+  virtual void checkpoint_complete(std::uint64_t) {}
 
   /// True for what the worker has to call by itself: sources and channel ends.
   virtual bool polled() const noexcept { return false; }
@@ -209,11 +230,13 @@ class subtask {
     release(ancestors_);
   }
 
-  /// The same for what feeds one input only, so that the other can go on and change things.
-  void block_input(std::size_t i) {
-    if (i >= by_input_.size() || input_blocked_[i]) return;
+  /// The same for what feeds one input only, so that the other can go on and change things. False
+  /// when it was blocked already.
+  bool block_input(std::size_t i) {
+    if (i >= by_input_.size() || input_blocked_[i]) return false;
     input_blocked_[i] = true;
     for (subtask* ancestor : by_input_[i]) ancestor->hold_up();
+    return true;
   }
   void unblock_input(std::size_t i) {
     if (i >= by_input_.size() || !input_blocked_[i]) return;
@@ -244,7 +267,18 @@ class subtask {
     }
   }
 
-  void mark_finished() noexcept { finished_.set(1); }
+  void mark_finished() {
+    if (finished()) return;
+    finished_.set(1);
+    host_->note_finished(*this);
+  }
+
+  /// Saves the state as it is, for the checkpoint `id`.
+  void acknowledge_barrier(std::uint64_t id) {
+    snapshot_writer state;
+    save(state);
+    host_->acknowledge(*this, id, state.take());
+  }
 
   gauge state_bytes_{-1};
 

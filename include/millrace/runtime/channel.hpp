@@ -4,6 +4,7 @@
 /// receiver that merges rings and their watermarks. Each end belongs to one worker.
 #pragma once
 
+#include <millrace/operators/barriers.hpp>
 #include <millrace/operators/port.hpp>
 #include <millrace/operators/subtask.hpp>
 #include <millrace/operators/watermarks.hpp>
@@ -137,6 +138,7 @@ class channel_sender final : public subtask, private receiver<T> {
   }
 
   void receive(const control& element) override {
+    if (element.kind == control_kind::barrier) acknowledge_barrier(element.id);
     for (auto& lane : lanes_) {
       if (!lane.partial.empty()) push_partial(lane);
       if (lane.waiting.empty() && lane.ring->push(element)) continue;
@@ -177,7 +179,7 @@ template <class T>
 class channel_receiver final : public subtask {
  public:
   explicit channel_receiver(std::vector<std::shared_ptr<batch_ring<T>>> rings)
-      : rings_(std::move(rings)), merger_(rings_.size()) {
+      : rings_(std::move(rings)), alignment_(rings_.size()), merger_(rings_.size()) {
     out_.count_in(&counters().records_out);
   }
 
@@ -195,6 +197,7 @@ class channel_receiver final : public subtask {
   bool poll() override {
     bool any = false;
     for (std::size_t i = 0; i < rings_.size(); ++i) {
+      if (alignment_.holds(i)) continue;  // what lies behind a barrier waits in its ring
       auto* element = rings_[i]->front();
       if (element == nullptr) continue;
       any = true;
@@ -216,9 +219,12 @@ class channel_receiver final : public subtask {
 
   void apply(std::size_t input, const control& element) {
     if (element.kind == control_kind::latency) note_latency(&activity(), element.id);
-    if (element.kind == control_kind::barrier || element.kind == control_kind::latency) {
-      return out_.send(element);
+    if (element.kind == control_kind::latency) return out_.send(element);
+    if (element.kind == control_kind::barrier) {
+      if (alignment_.arrive(input, element.id)) cut();
+      return;
     }
+    if (element.kind == control_kind::end && alignment_.end(input)) cut();
     const watermark_change change = merger_.apply(input, element, env());
     if (change.woke_up) out_.send(control::active());
     if (change.advanced) {
@@ -232,7 +238,15 @@ class channel_receiver final : public subtask {
     }
   }
 
+  void cut() {
+    const auto id = alignment_.id();
+    alignment_.finish();
+    acknowledge_barrier(id);
+    out_.send(control::barrier(id));
+  }
+
   std::vector<std::shared_ptr<batch_ring<T>>> rings_;
+  barrier_alignment alignment_;
   watermark_merger merger_;
   output<T> out_;
 };

@@ -28,6 +28,9 @@ class driver {
   /// has left, on some thread.
   virtual void start(execution& work, std::function<void()> on_end) = 0;
 
+  /// Whether time is the real one; in a simulation nothing may happen on other threads.
+  virtual bool real_time() const noexcept { return true; }
+
   /// Waits until all workers have left. Not to be called on a worker's thread.
   virtual void join() = 0;
 };

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <millrace/base/config.hpp>
+#include <millrace/runtime/checkpoint.hpp>
 #include <millrace/runtime/graph.hpp>
 #include <millrace/runtime/status.hpp>
 #include <millrace/runtime/worker.hpp>
@@ -55,6 +56,15 @@ class execution {
   void fail(std::exception_ptr reason);
   std::exception_ptr failure() const;
 
+  /// Puts back what a checkpoint holds. Before the start. \throws topology_error when it does not
+  /// fit this pipeline, pipeline_error when a state cannot be read
+  void restore(const checkpoint& from);
+
+  /// Takes checkpoints from now on. Before the start.
+  void use(std::unique_ptr<checkpoint_coordinator> coordinator);
+  checkpoint_coordinator* checkpoints() noexcept { return checkpoints_.get(); }
+  const checkpoint_coordinator* checkpoints() const noexcept { return checkpoints_.get(); }
+
   /// Everything but name, `stopping` and `ended` of a status. Thread safe.
   pipeline_status status() const;
 
@@ -62,10 +72,12 @@ class execution {
   struct wiring;
 
   void check_names(const graph& nodes) const;
+  void arm_checkpoints();
   bool all_reached(int stage) const noexcept;
 
   std::vector<worker_seat> seats_;
   std::vector<std::unique_ptr<millrace::worker>> workers_;
+  std::unique_ptr<checkpoint_coordinator> checkpoints_;  // before them it goes
   std::shared_ptr<dead_letter_queue> dead_letters_;
   recent_dead_letters recent_;
   std::uint64_t started_ticks_ = cycle_ticks();

@@ -8,6 +8,7 @@
 #include <millrace/base/time.hpp>
 #include <millrace/operators/activity.hpp>
 #include <millrace/record/message.hpp>
+#include <millrace/runtime/checkpoint.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -55,7 +56,8 @@ struct pipeline_status {
   bool ended = false;
   std::string failure;  ///< the error that ended it, in words; empty: none
   std::vector<worker_status> workers;
-  std::vector<operator_status> operators;      ///< worker by worker, in the order of the graph
+  std::vector<operator_status> operators;  ///< worker by worker, in the order of the graph
+  checkpoint_status checkpoints;
   std::vector<dead_letter> last_dead_letters;  ///< at most 32, oldest first; payloads are cut
 };
 

@@ -7,8 +7,11 @@
 
 #include <millrace/base/config.hpp>
 #include <millrace/operators/subtask.hpp>
+#include <millrace/runtime/checkpoint.hpp>
 #include <millrace/runtime/dead_letters.hpp>
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -36,8 +39,9 @@ class worker final : public subtask_host {
   void add_sweep(std::function<void()> sweep) { sweeps_.push_back(std::move(sweep)); }
   void set_dead_letters(dead_letter_queue* queue) noexcept { dead_letters_ = queue; }
 
-  /// Opens all subtasks, sinks first.
+  /// Opens all subtasks, sinks first, then calls `on_open`.
   void open();
+  std::function<void()> on_open;
 
   /// One round: resumes what was blocked, polls every source and channel once. Returns whether
   /// there is more to do right away.
@@ -66,6 +70,30 @@ class worker final : public subtask_host {
   }
   void set_recent(recent_dead_letters* recent) noexcept { recent_ = recent; }
 
+  /// Sources are to send the barrier of that checkpoint; those of collectors or all others. Any
+  /// thread; the driver is to be woken.
+  void request_barrier(std::uint64_t id, bool collectors) noexcept {
+    barrier_.store(id * 2 + (collectors ? 1 : 0), std::memory_order_release);
+  }
+  /// That checkpoint is durable. Any thread.
+  void announce_checkpoint(std::uint64_t id) noexcept {
+    complete_.store(id, std::memory_order_release);
+  }
+  /// Before the start. The coordinator outlives the worker.
+  void set_checkpoints(checkpoint_coordinator& coordinator);
+
+  bool takes_checkpoints() const noexcept override { return checkpoints_ != nullptr; }
+  std::uint64_t current_checkpoint() const noexcept override { return injected_ / 2; }
+  void request_checkpoint() override {
+    if (checkpoints_ != nullptr) checkpoints_->request(env_.now());
+  }
+  void acknowledge(subtask& who, std::uint64_t id, std::string state) override {
+    if (checkpoints_ != nullptr) checkpoints_->acknowledge(who, id, std::move(state));
+  }
+  void note_finished(subtask& who) override {
+    if (checkpoints_ != nullptr) checkpoints_->finished(who);
+  }
+
   environment& env() override { return env_; }
   const std::string& pipeline_name() const override { return pipeline_name_; }
   void schedule_resume(subtask& who) override;
@@ -77,6 +105,7 @@ class worker final : public subtask_host {
   bool may_poll(std::size_t i) const;
   void sweep();
   void measure();
+  bool look_after_checkpoints();
 
   environment& env_;
   std::string pipeline_name_;
@@ -91,6 +120,11 @@ class worker final : public subtask_host {
   std::vector<std::function<void()>> sweeps_;
   dead_letter_queue* dead_letters_ = nullptr;
   recent_dead_letters* recent_ = nullptr;
+  checkpoint_coordinator* checkpoints_ = nullptr;
+  std::atomic<std::uint64_t> barrier_{0};  // twice the id, plus one for collectors
+  std::atomic<std::uint64_t> complete_{0};
+  std::uint64_t injected_ = 0;
+  std::uint64_t completed_ = 0;
   activity_clock activities_;
   activity idle_;
   std::uint64_t rounds_ = 0;

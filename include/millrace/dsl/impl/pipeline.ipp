@@ -44,6 +44,19 @@ MILLRACE_DECL pipeline& pipeline::log_to(logger::function sink, log_level least)
   return *this;
 }
 
+MILLRACE_DECL pipeline& pipeline::checkpoint_to(std::shared_ptr<checkpoint_storage> storage,
+                                                checkpoint_options options) {
+  storage_ = std::move(storage);
+  checkpoint_options_ = options;
+  return *this;
+}
+
+MILLRACE_DECL bool pipeline::checkpoint_now() {
+  if (!execution_ || execution_->checkpoints() == nullptr) return false;
+  return execution_->checkpoints()->trigger(
+      std::chrono::time_point_cast<duration>(std::chrono::system_clock::now()));
+}
+
 MILLRACE_DECL void pipeline::run() {
   start();
   wait();
@@ -73,6 +86,12 @@ MILLRACE_DECL void pipeline::refuse_second_start() const {
 MILLRACE_DECL void pipeline::launch(driver& on) {
   execution_ =
       std::make_unique<execution>(core_.nodes(), name_, on.seats(), ring_batches_, dead_letters_);
+  if (storage_) {
+    const auto newest = storage_->newest();
+    if (newest) execution_->restore(*newest);
+    execution_->use(std::make_unique<checkpoint_coordinator>(
+        storage_, checkpoint_options_, name_, newest ? newest->id : 0, on.real_time(), log_));
+  }
   running_on_ = &on;
   on.start(*execution_, [this] {
     const std::lock_guard lock(mutex_);

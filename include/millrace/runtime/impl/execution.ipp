@@ -245,6 +245,62 @@ MILLRACE_DECL std::exception_ptr execution::failure() const {
   return failure_;
 }
 
+MILLRACE_DECL void execution::restore(const checkpoint& from) {
+  if (from.workers != workers_.size()) {
+    throw topology_error("checkpoint " + std::to_string(from.id) + " was taken with parallelism " +
+                         std::to_string(from.workers) + ", this pipeline has " +
+                         std::to_string(workers_.size()));
+  }
+  for (const auto& state : from.states) {
+    subtask* found = nullptr;
+    if (state.instance < workers_.size()) {
+      for (const auto& task : workers_[state.instance]->subtasks()) {
+        if (task->name() == state.name) found = task.get();
+      }
+    }
+    if (found == nullptr) {
+      throw topology_error("checkpoint " + std::to_string(from.id) + " holds state of \"" +
+                           state.name + "\", which this pipeline does not have");
+    }
+    snapshot_reader reader(state.bytes);
+    try {
+      found->restore(reader);
+      reader.expect_end();
+    } catch (const std::exception& e) {
+      throw pipeline_error(state.name, std::string("its state cannot be restored: ") + e.what());
+    }
+    if (!reader.status()) {
+      throw pipeline_error(state.name,
+                           "its state cannot be restored: " + reader.status().error().message);
+    }
+  }
+}
+
+MILLRACE_DECL void execution::use(std::unique_ptr<checkpoint_coordinator> coordinator) {
+  checkpoints_ = std::move(coordinator);
+  const auto wake_all = [this] {
+    for (auto& seat : seats_) seat.wake();
+  };
+  checkpoints_->send_barriers = [this, wake_all](std::uint64_t id, bool collectors) {
+    for (auto& w : workers_) w->request_barrier(id, collectors);
+    wake_all();
+  };
+  checkpoints_->announce = [this, wake_all](std::uint64_t id) {
+    for (auto& w : workers_) w->announce_checkpoint(id);
+    wake_all();
+  };
+  for (auto& w : workers_) w->set_checkpoints(*checkpoints_);
+  workers_[0]->on_open = [this] { arm_checkpoints(); };
+}
+
+MILLRACE_DECL void execution::arm_checkpoints() {
+  auto& env = workers_[0]->env();
+  env.call_after(checkpoints_->options().every, [this, &env] {
+    checkpoints_->trigger(env.now());
+    arm_checkpoints();
+  });
+}
+
 namespace detail {
 
 inline operator_status status_of(const subtask& task, double ns_per_tick) {
@@ -302,6 +358,7 @@ MILLRACE_DECL pipeline_status execution::status() const {
   all.stopping = stopping();
   all.failure = detail::in_words(failure());
   all.last_dead_letters = recent_.read();
+  if (checkpoints_) all.checkpoints = checkpoints_->status();
   for (std::size_t w = 0; w < workers_.size(); ++w) {
     const auto& me = *workers_[w];
     worker_status total;

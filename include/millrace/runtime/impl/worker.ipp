@@ -30,6 +30,7 @@ MILLRACE_DECL subtask& worker::add(std::unique_ptr<subtask> task, task_role role
 
 MILLRACE_DECL void worker::open() {
   for (auto task = subtasks_.rbegin(); task != subtasks_.rend(); ++task) (*task)->open();
+  if (on_open) on_open();
 }
 
 MILLRACE_DECL bool worker::may_poll(std::size_t i) const {
@@ -41,8 +42,8 @@ MILLRACE_DECL bool worker::may_poll(std::size_t i) const {
 
 MILLRACE_DECL bool worker::step() {
   constexpr std::uint64_t rounds_per_sweep = 64;
+  bool more = MILLRACE_UNLIKELY(checkpoints_ != nullptr) && look_after_checkpoints();
   run_resumes();
-  bool more = false;
   for (const std::size_t i : polled_) {
     if (!may_poll(i)) continue;
     const activity_scope scope(&subtasks_[i]->activity());
@@ -69,6 +70,37 @@ MILLRACE_DECL void worker::run_resumes() {
     task->resume();
   }
   resuming_.clear();
+}
+
+MILLRACE_DECL void worker::set_checkpoints(checkpoint_coordinator& coordinator) {
+  checkpoints_ = &coordinator;
+  for (std::size_t i = 0; i < subtasks_.size(); ++i) {
+    coordinator.add(*subtasks_[i], subtasks_[i]->index(), roles_[i] == task_role::collector);
+  }
+}
+
+MILLRACE_DECL bool worker::look_after_checkpoints() {
+  const auto complete = complete_.load(std::memory_order_acquire);
+  const bool any = complete != completed_;
+  if (any) {
+    completed_ = complete;
+    for (const auto& task : subtasks_) {
+      const activity_scope scope(&task->activity());
+      task->checkpoint_complete(complete);
+    }
+  }
+  const auto barrier = barrier_.load(std::memory_order_acquire);
+  if (barrier == injected_) return any;
+  injected_ = barrier;
+  for (std::size_t i = 0; i < subtasks_.size(); ++i) {
+    const bool collector = roles_[i] == task_role::collector;
+    auto& task = *subtasks_[i];
+    const bool begins = task.injects_barriers() || task.awaits_last_checkpoint();
+    if (!begins || collector != (barrier % 2 == 1)) continue;
+    const activity_scope scope(&subtasks_[i]->activity());
+    subtasks_[i]->inject_barrier(barrier / 2);
+  }
+  return true;
 }
 
 MILLRACE_DECL void worker::measure() {

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoints on real threads, and what happens when they cannot be stored or do not fit.
+
+#include <millrace/connectors/memory.hpp>
+#include <millrace/millrace.hpp>
+
+#include "catch.hpp"
+
+#include <boost/describe.hpp>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace millrace;
+using namespace std::chrono_literals;
+using Catch::Matchers::Contains;
+
+namespace {
+
+struct tally {
+  std::int64_t sum = 0;
+  std::int64_t n = 0;
+};
+BOOST_DESCRIBE_STRUCT(tally, (), (sum, n))
+
+/// Numbers from 0, at most `per_poll` at a time; remembers its position.
+struct number_source {
+  using value_type = int;
+  int count;
+
+  struct reader {
+    int count;
+    int next = 0;
+    poll_status poll(source_output<int>& out) {
+      for (int i = 0; i < 64 && next < count; ++i) out.emit(next++, timestamp{});
+      return next == count ? poll_status::end : poll_status::more;
+    }
+    void save(snapshot_writer& to) const { to.number(next); }
+    void restore(snapshot_reader& from) { next = from.number<int>(); }
+  };
+  reader open(source_context&) const { return {count, 0}; }
+};
+
+/// Sums per key, as committed under a checkpoint or at the end.
+struct committed {
+  std::mutex mutex;
+  std::map<int, tally> by_key;
+};
+struct sums_sink {
+  std::shared_ptr<committed> to;
+  using row = std::pair<int, tally>;
+
+  struct writer {
+    sink_context* context;
+    std::shared_ptr<committed> to;
+    std::map<int, tally> last;
+
+    void write(const row& r, timestamp) { last[r.first] = r.second; }
+    void checkpoint(std::uint64_t) { context->checkpointed(); }
+    void checkpoint_complete(std::uint64_t) { publish(); }
+    void save(snapshot_writer& out) const { serialize(out, last); }
+    void restore(snapshot_reader& from) { deserialize(from, last); }
+    void end() {
+      publish();
+      context->done();
+    }
+    void publish() {
+      const std::lock_guard lock(to->mutex);
+      for (const auto& [key, value] : last) to->by_key[key] = value;
+    }
+  };
+  writer open(sink_context& context) const { return {&context, to, {}}; }
+};
+
+void assemble(pipeline& p, int count, const std::shared_ptr<committed>& out) {
+  p.source("numbers", number_source{count})
+      .key_by([](int i) { return i % 97; })
+      .process<std::pair<int, tally>>("sums",
+                                      [](const int& i, tally& t, auto& ctx) {
+                                        t.sum += i;
+                                        ++t.n;
+                                        ctx.emit(std::pair{ctx.key(), t});
+                                      })
+      .to("out", sums_sink{out});
+}
+
+class failing_storage final : public checkpoint_storage {
+ public:
+  void store(const checkpoint&) override {
+    ++attempts;
+    throw std::runtime_error("no space left on the device");
+  }
+  std::optional<checkpoint> newest() override { return std::nullopt; }
+  std::atomic<int> attempts{0};
+};
+
+}  // namespace
+
+TEST_CASE("a pipeline on threads that is cancelled again and again ends with exact sums") {
+  constexpr int count = 400'000;
+  for (const std::size_t workers : {1U, 3U}) {
+    auto storage = std::make_shared<memory_checkpoints>();
+    const auto out = std::make_shared<committed>();
+    std::uint64_t completed = 0;
+    for (int life = 0; life < 6; ++life) {
+      pipeline p("sums");
+      p.parallelism(workers).checkpoint_to(storage, {.every = 1ms});
+      assemble(p, count, out);
+      p.start();
+      if (life < 5) {
+        std::this_thread::sleep_for(8ms);
+        p.cancel();
+      }
+      p.wait();
+      completed += p.status().checkpoints.completed;
+    }
+    CHECK(completed > 0);
+    std::map<int, tally> expected;
+    for (int i = 0; i < count; ++i) {
+      expected[i % 97].sum += i;
+      ++expected[i % 97].n;
+    }
+    REQUIRE(out->by_key.size() == expected.size());
+    for (const auto& [key, t] : expected) {
+      CHECK(out->by_key[key].sum == t.sum);
+      CHECK(out->by_key[key].n == t.n);
+    }
+  }
+}
+
+TEST_CASE("a checkpoint that cannot be stored is said, and the pipeline goes on") {
+  auto storage = std::make_shared<failing_storage>();
+  const auto out = std::make_shared<committed>();
+  pipeline p("failing");
+  std::mutex mutex;
+  std::string log;
+  p.log_to([&](const log_record& r) {
+    const std::lock_guard lock(mutex);
+    log += std::string(r.message) + "\n";
+  });
+  p.checkpoint_to(storage, {.every = 1ms});
+  memory::queue<int> in;
+  memory::sink<int> numbers;
+  p.source("in", in).to("out", numbers);
+  p.start();
+  in.push(1);
+  while (storage->attempts < 3) std::this_thread::sleep_for(1ms);
+  in.push(2);
+  in.close();
+  p.wait();
+  CHECK(numbers.values() == std::vector<int>{1, 2});
+  CHECK(p.status().checkpoints.completed == 0);
+  CHECK(p.status().checkpoints.failed >= 3);
+  CHECK_THAT(p.status().checkpoints.last_failure, Contains("no space left"));
+  CHECK_THAT(log, Contains("the one before stays valid"));
+}
+
+TEST_CASE("a checkpoint that does not fit the pipeline is refused in words") {
+  auto storage = std::make_shared<memory_checkpoints>();
+  const auto out = std::make_shared<committed>();
+  {
+    pipeline p("first");
+    p.checkpoint_to(storage, {.every = 1h});
+    assemble(p, 1000, out);
+    p.run();  // the sink's last checkpoint
+  }
+  REQUIRE(storage->newest());
+  {
+    pipeline p("first");
+    p.parallelism(2).checkpoint_to(storage);
+    assemble(p, 1000, out);
+    CHECK_THROWS_WITH(p.run(), Contains("parallelism 1") && Contains("has 2"));
+  }
+  {
+    pipeline p("other");
+    p.checkpoint_to(storage);
+    memory::sink<int> numbers;
+    p.source("others", number_source{3}).to("out2", numbers);
+    CHECK_THROWS_WITH(p.run(), Contains("which this pipeline does not have"));
+  }
+  {
+    auto broken = *storage->newest();
+    for (auto& s : broken.states) s.bytes = s.bytes.substr(0, s.bytes.size() / 2);
+    storage->store(broken);
+    pipeline p("first");
+    p.checkpoint_to(storage);
+    assemble(p, 1000, out);
+    CHECK_THROWS_WITH(p.run(), Contains("cannot be restored"));
+  }
+}
