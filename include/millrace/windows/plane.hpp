@@ -25,8 +25,8 @@ namespace millrace {
 inline constexpr std::size_t page_slots = 64;
 
 /// Memory for pages with room for 4 to 64 states. Pages that are given back are used again; memory
-/// goes back to the system with the pool. Remembers how full each page was, so that the pages of
-/// the next slice start at the right size.
+/// goes back to the system by `release`, or with the pool. Remembers how full each page was, so
+/// that the pages of the next slice start at the right size.
 template <class T>
 class plane_pool {
  public:
@@ -47,8 +47,15 @@ class plane_pool {
   plane_pool() = default;
   plane_pool(const plane_pool&) = delete;
   plane_pool& operator=(const plane_pool&) = delete;
-  ~plane_pool() {
+  ~plane_pool() { release(); }
+
+  /// Gives all memory back to the system. \pre no page is in use
+  void release() noexcept {
     for (void* arena : arenas_) ::operator delete(arena, std::align_val_t{alignment});
+    arenas_ = {};
+    hints_ = {};
+    free_.fill(nullptr);
+    reserved_ = 0;
   }
 
   /// Bytes in front of the states of a packed page: its presence bits.

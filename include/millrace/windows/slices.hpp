@@ -45,7 +45,8 @@ enum class slice_add : std::uint8_t {
 enum class emission : std::uint8_t { more, stop };
 
 /// Windows of all keys of one operator instance. Memory: a state per key and slice with a record,
-/// a few more per key for long windows, 16 bytes per 64 slots and slice.
+/// a few more per key for long windows, 16 bytes per 64 slots and slice; given back when two
+/// watermarks running find no record.
 template <class Aggregate>
 class slice_store {
  public:
@@ -230,6 +231,7 @@ class slice_store {
   std::vector<slot_index> changed_;
 
   bool restored_ = false;
+  bool quiet_ = false;  // no slice held a record after the watermark before
   timestamp watermark_ = min_timestamp;
   index next_ = 0;       // first window that has not fired
   index open_from_ = 0;  // first slice that is in no window that has fired

@@ -256,7 +256,13 @@ void slice_store<Aggregate>::expire() {
     }
     table_.pop_front();
   }
-  if (table_.empty()) folds_.clear();
+  if (!table_.empty()) {
+    quiet_ = false;
+    return;
+  }
+  folds_.clear();
+  // Empty twice running: between busy windows memory stays, behind them it goes.
+  if (std::exchange(quiet_, true) && table_.pool().bytes_in_use() == 0) table_.pool().release();
 }
 
 }  // namespace millrace
