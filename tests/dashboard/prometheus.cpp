@@ -223,7 +223,10 @@ TEST_CASE("prometheus: every name under which the library registers a metric is 
   std::size_t found = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(file_path("include"))) {
     const auto file = entry.path().string();
-    if (file.find("/testing/") != std::string::npos || !entry.is_regular_file()) continue;
+    const bool registers = file.find("/operators/") != std::string::npos ||
+                           file.find("/connectors/") != std::string::npos ||
+                           file.find("/net/") != std::string::npos;
+    if (!registers || !entry.is_regular_file()) continue;
     std::ifstream in(file);
     const std::string text{std::istreambuf_iterator<char>(in), {}};
     INFO(file);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
 /// A TCP client that a test writes by hand, byte by byte, for servers that must bear anything.
-/// Blocking, every wait ends after 10 s. Not thread safe.
+/// Blocking, every wait ends after 10 s unless told otherwise. Not thread safe.
 #pragma once
 
 #include <arpa/inet.h>
@@ -22,9 +22,9 @@ namespace millrace::testing {
 class raw_client {
  public:
   /// Connects to 127.0.0.1. `receive_buffer` in bytes makes the window small; 0: as usual.
-  explicit raw_client(std::uint16_t port, int receive_buffer = 0)
+  explicit raw_client(std::uint16_t port, int receive_buffer = 0, int patience_seconds = 10)
       : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    const timeval limit{10, 0};
+    const timeval limit{patience_seconds, 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     if (receive_buffer > 0) {
@@ -74,7 +74,8 @@ class raw_client {
       if (!read_more()) return {};
     }
     std::size_t size = end + 4;
-    const auto at = pending_.find("Content-Length: ");
+    auto at = pending_.find("Content-Length: ");
+    if (at > end) at = pending_.find("content-length: ");
     if (has_body && at < end) size += std::strtoul(pending_.c_str() + at + 16, nullptr, 10);
     while (pending_.size() < size) {
       if (!read_more()) return {};
