@@ -81,7 +81,13 @@
 #include <millrace/runtime/impl/plan.ipp>
 #include <millrace/runtime/impl/stalls.ipp>
 #include <millrace/runtime/impl/worker.ipp>
+#include <millrace/state/impl/journal.ipp>
 #include <millrace/state/impl/journal_format.ipp>
+#include <millrace/state/impl/journal_log.ipp>
+#include <millrace/state/impl/journal_open.ipp>
+#include <millrace/state/impl/journal_reader.ipp>
+#include <millrace/state/impl/journal_segment.ipp>
+#include <millrace/state/impl/journal_writer.ipp>
 #include <millrace/testing/impl/faulty_file_system.ipp>
 #include <millrace/testing/impl/faulty_file_system_control.ipp>
 #include <millrace/testing/impl/http_server.ipp>

@@ -71,6 +71,7 @@ class faulty_file_system final : public file_system {
 
   /// The operation with this number (0 is the first since construction) fails, once.
   void plan(std::size_t number, disk_fault fault);
+  void forget_plans();
 
   /// How many operations there have been; what they were.
   std::size_t operations() const;

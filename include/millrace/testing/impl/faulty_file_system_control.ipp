@@ -66,6 +66,11 @@ MILLRACE_DECL void faulty_file_system::plan(std::size_t number, disk_fault fault
   state_->faults[number] = fault;
 }
 
+MILLRACE_DECL void faulty_file_system::forget_plans() {
+  const std::lock_guard lock(state_->mutex);
+  state_->faults.clear();
+}
+
 MILLRACE_DECL std::size_t faulty_file_system::operations() const {
   const std::lock_guard lock(state_->mutex);
   return state_->history.size();
