@@ -23,12 +23,13 @@ std::string verdict(const served_request& request, const char* model) {
 }  // namespace
 
 local_models::local_models(std::chrono::milliseconds newcomer_after)
-    : newcomer_at_(std::chrono::steady_clock::now() + newcomer_after) {
+    : newcomer_at_(std::chrono::steady_clock::now() + newcomer_after),
+      weather_delay_(std::make_shared<std::atomic<std::chrono::milliseconds>>(40ms)) {
   quick_.route("POST", "/demand", [](const served_request& r) {
     return served_response{.body = verdict(r, "demand")};
   });
-  slow_.route("POST", "/weather", [](const served_request& r) {
-    return served_response{.body = verdict(r, "weather"), .delay = 40ms};
+  slow_.route("POST", "/weather", [delay = weather_delay_](const served_request& r) {
+    return served_response{.body = verdict(r, "weather"), .delay = delay->load()};
   });
   auto calls = std::make_shared<std::atomic<int>>(0);
   moody_.route("POST", "/repair", [calls](const served_request& r) {

@@ -6,7 +6,9 @@
 
 #include <millrace/testing/http_server.hpp>
 
+#include <atomic>
 #include <chrono>
+#include <memory>
 #include <string>
 
 namespace bike_stations {
@@ -19,10 +21,14 @@ class local_models {
   /// Where the list of models is.
   std::string registry_url() const;
 
+  /// How long the model "weather" takes for an answer from now on; 40 ms at first. Thread safe.
+  void set_weather_delay(std::chrono::milliseconds delay) { *weather_delay_ = delay; }
+
  private:
   std::string list(bool with_newcomer) const;
 
   std::chrono::steady_clock::time_point newcomer_at_;
+  std::shared_ptr<std::atomic<std::chrono::milliseconds>> weather_delay_;
   millrace::testing::http_server registry_;
   millrace::testing::http_server quick_;
   millrace::testing::http_server slow_;

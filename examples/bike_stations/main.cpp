@@ -7,6 +7,7 @@
 #include "simulated_city.hpp"
 #include "status_line.hpp"
 
+#include <millrace/dashboard/dashboard.hpp>
 #include <millrace/testing/mqtt_broker.hpp>
 
 #include <csignal>
@@ -60,6 +61,7 @@ int run(options o) {
   std::optional<simulated_city> city;
   if (o.models.empty()) {
     models.emplace(std::min<std::chrono::milliseconds>(o.duration.value_or(30s) / 3, 10s));
+    models->set_weather_delay(o.weather_delay);
     o.models = models->registry_url();
     o.models_every = std::min<std::chrono::milliseconds>(o.models_every, 2s);
   }
@@ -83,6 +85,11 @@ int run(options o) {
       millrace::log_level::warning);
   add_outputs(p, assemble(p, o), o);
   p.start();
+  std::optional<millrace::dashboard> board;
+  if (o.dashboard) {
+    board.emplace(p, millrace::dashboard_options{.port = *o.dashboard, .token = o.dashboard_token});
+    std::printf("dashboard %s\n", board->url().c_str());
+  }
   if (simulated) {
     while (broker->statistics().subscriptions == 0 && !p.ended()) std::this_thread::sleep_for(5ms);
     city.emplace(*broker, city_options{o.stations, o.reports_per_second, 1});

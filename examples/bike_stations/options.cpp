@@ -110,6 +110,8 @@ const std::vector<entry>& entries() {
        }},
       text("models", "URL", "registry of models; default: one in this process, with models",
            &options::models),
+      time("weather-delay", "how long the slow model in this process takes for an answer",
+           &options::weather_delay),
       time("models-every", "how often the registry is asked", &options::models_every),
       size("in-flight", "requests per model at a time", &options::in_flight, 1, 10'000),
       size("waiting", "reports that may wait per model", &options::waiting, 0, 1'000'000),
@@ -127,6 +129,14 @@ const std::vector<entry>& entries() {
        [](options& o, const std::string& t) {
          o.reports_per_second = parse_number("rate", t, 0.1, 1e7);
        }},
+      {"dashboard", "PORT|off",
+       "on which the dashboard is served, on this machine only; default: a free one",
+       [](options& o, const std::string& t) {
+         o.dashboard.reset();
+         if (t != "off") o.dashboard = parse_number<std::uint16_t>("dashboard", t, 0, 65535);
+       }},
+      text("dashboard-token", "TEXT", "allows the dashboard to stop the pipeline; 16 characters",
+           &options::dashboard_token),
       {"quiet", "", "no status line",
        [](options& o, const std::string&) { o.status_line = false; }},
   };

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,7 +36,8 @@ struct options {
   // Models. Empty: a registry and models in this process.
   std::string models;
   std::chrono::milliseconds models_every{30'000};
-  std::size_t in_flight = 128;   ///< requests per model
+  std::chrono::milliseconds weather_delay{40};  ///< of the slow model in this process
+  std::size_t in_flight = 128;                  ///< requests per model
   std::size_t waiting = 20'000;  ///< reports that may wait per model; beyond, they get no answer
   std::chrono::milliseconds timeout{2'000};
 
@@ -51,6 +53,8 @@ struct options {
   std::size_t stations = 500;
   double reports_per_second = 2'000;
   bool status_line = true;
+  std::optional<std::uint16_t> dashboard = 0;  ///< its port; 0: a free one; nothing: off
+  std::string dashboard_token;                 ///< who shows it may stop the pipeline
 };
 
 /// \throws std::invalid_argument with words for the user
