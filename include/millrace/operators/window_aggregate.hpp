@@ -73,8 +73,9 @@ class window_aggregate_operator {
   }
 
   void on_resume(context& c) {
-    if (clock_ == time_domain::event_time || c.downstream_blocked()) return;
-    if (fire(saturating_sub(alarm_.tick(), one_tick), c) == progress::done) arm();
+    if (clock_ == time_domain::event_time || c.downstream_blocked() || store_.busy()) return;
+    fire_ended(c);
+    arm();
   }
 
   progress on_end(context& c) {
@@ -122,15 +123,20 @@ class window_aggregate_operator {
     return all ? progress::done : progress::suspended;
   }
 
-  // All records of a batch have the same processing time. Windows that have ended by then fire
-  // first, whether downstream is ready or not: they take no more records.
-  void process_now(const batch<T>& records, context& c) {
+  // Windows that the clock has passed, whether downstream is ready or not: they take no more
+  // records, and a snapshot may come between.
+  timestamp fire_ended(context& c) {
     const timestamp now = alarm_.tick();
-    const auto emit = [&](slot_index slot, const window& w, const state& s) {
-      emit_result(slot, w, s, c);
-    };
-    if (store_.busy()) store_.resume(emit);
-    store_.advance(saturating_sub(now, one_tick), emit);
+    store_.advance(
+        saturating_sub(now, one_tick),
+        [&](slot_index slot, const window& w, const state& s) { emit_result(slot, w, s, c); });
+    update_keys();
+    return now;
+  }
+
+  // All records of a batch have the same processing time.
+  void process_now(const batch<T>& records, context& c) {
+    const timestamp now = fire_ended(c);
     for (std::size_t i = 0; i < records.size(); ++i) {
       const slice_add added = store_.add(records.slot(i), now, records.value(i));
       if (MILLRACE_UNLIKELY(added != slice_add::accepted)) unusual(added, records, i, c);
