@@ -26,6 +26,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace millrace {
 
@@ -173,6 +174,7 @@ class journal {
   std::uint64_t next_offset_ = 0;
   std::uint64_t needed_from_ = UINT64_MAX;
   std::optional<std::chrono::nanoseconds> retention_checked_;
+  std::vector<std::string> doomed_;  // files that retention could not remove yet
   timestamp last_time_ = min_timestamp;
   journal_status status_ = journal_status::open;
   error problem_;

@@ -154,14 +154,15 @@ MILLRACE_DECL void journal::write_job(job& work) {
     work.problem = {why.code, std::string(step) + ": " + why.message};
   };
   // Also what helps when the disk is full.
-  for (auto& path : work.remove) {
-    if (path.empty()) continue;
-    // One at a time and oldest first, or a power cut could leave a hole between segments.
-    if (!files.remove(path)) break;
-    path.clear();
-    ++work.removed;
+  // One at a time and oldest first, or a crash could leave a hole between segments.
+  auto at = work.remove.begin();
+  for (; at != work.remove.end(); ++at) {
+    const auto gone = files.remove(*at);
+    if (!gone && gone.error().code != std::errc::no_such_file_or_directory) break;
     if (!files.sync_directory(options_.directory)) break;
+    ++work.removed;
   }
+  work.remove.erase(work.remove.begin(), at);
   if (work.frames.empty()) return;
   const auto room = files.space_left(options_.directory);
   if (room && *room < options_.keep_free_bytes) {
@@ -197,6 +198,7 @@ MILLRACE_DECL void journal::write_job(job& work) {
 
 MILLRACE_DECL void journal::finish(const std::shared_ptr<job>& work) {
   if (std::exchange(work->handled, true)) return;
+  doomed_ = std::exchange(work->remove, {});  // the next job tries again
   if (work->removed > 0) {
     counters_->segments_removed.add(std::exchange(work->removed, 0));
   }
@@ -269,7 +271,8 @@ MILLRACE_DECL void journal::set_status(journal_status status, error why) {
 
 /// Which segments are to go. They leave the readers' list before their files do.
 MILLRACE_DECL void journal::plan_retention(job& work) {
-  std::erase(work.remove, std::string{});
+  work.remove.insert(work.remove.begin(), doomed_.begin(), doomed_.end());
+  doomed_.clear();
   if (!options_.retain_for && !options_.retain_bytes) return;
   constexpr std::chrono::nanoseconds now_and_then = std::chrono::seconds{1};
   const auto now = env_.monotonic();
