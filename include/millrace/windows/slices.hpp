@@ -160,8 +160,10 @@ class slice_store {
   static constexpr index never = INT64_MAX;
 
   bool in_open(timestamp time) const noexcept {
-    const auto bits = static_cast<std::uint64_t>(time.time_since_epoch().count());
-    return bits - open_start_ < open_width_;
+    return ticks(time) - ticks(open_start_) < open_width_;
+  }
+  static std::uint64_t ticks(timestamp t) noexcept {
+    return static_cast<std::uint64_t>(t.time_since_epoch().count());
   }
 
   state& obtain(states& slice, slot_index slot) {
@@ -218,11 +220,12 @@ class slice_store {
   [[no_unique_address]] Aggregate aggregate_;
 
   // The slice that records go to without a search: one that no window that has fired contains.
-  std::uint64_t open_start_ = 0;
+  timestamp open_start_{};
   std::uint64_t open_width_ = 0;
   const typename states::page* open_pages_ = nullptr;
   std::size_t open_page_count_ = 0;
   states* open_ = nullptr;
+  index missed_ = 0;  // the last slice before it that a record went to
 
   slice_table<state> table_;
   window_folds<Aggregate, slice_table<state>> folds_;

@@ -40,14 +40,11 @@ void slice_store<Aggregate>::update_fired() noexcept {
 
 template <class Aggregate>
 void slice_store<Aggregate>::open(index slice, states& of) noexcept {
-  const auto bits = [](timestamp t) {
-    return static_cast<std::uint64_t>(t.time_since_epoch().count());
-  };
   open_ = &of;
   open_pages_ = of.page_data();
   open_page_count_ = of.pages();
-  open_start_ = bits(grid_.slice_start(slice));
-  open_width_ = bits(grid_.slice_start(slice + 1)) - open_start_;
+  open_start_ = grid_.slice_start(slice);
+  open_width_ = ticks(grid_.slice_start(slice + 1)) - ticks(open_start_);
 }
 
 // The state for a record that is not in a direct page of the open slice, or nullptr.
@@ -64,7 +61,10 @@ MILLRACE_NOINLINE typename slice_store<Aggregate>::state* slice_store<Aggregate>
   }
   if (i >= open_from_) {
     states& slice = table_.obtain(i);
-    open(i, slice);
+    // A single record out of order does not send the next ones on a search.
+    if (open_ == nullptr || time > open_start_ || std::exchange(missed_, i) == i) {
+      open(i, slice);
+    }
     return &obtain(slice, slot);
   }
   if (last < live_) {
