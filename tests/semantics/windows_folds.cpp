@@ -14,8 +14,8 @@
 #include "catch.hpp"
 
 #include <algorithm>
-#include <deque>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +36,15 @@ struct sorted_numbers : numbers {
   std::string result(state s) const {
     std::sort(s.begin(), s.end());
     return numbers::result(s);
+  }
+};
+
+struct of_sorted_records {
+  void operator()(int key, const window& w, std::span<const window_record<event>> records,
+                  operator_context<std::string>& c) const {
+    numbers::state ids;
+    for (const auto& r : records) ids.push_back(r.value.id);
+    of_fold{}(key, w, sorted_numbers{}.result(ids), c);
   }
 };
 
@@ -105,6 +114,18 @@ TEST_CASE("tumbling and sliding windows over slices do what the oracle does, by 
     const auto shape = oracle::random_shape(random);
     const window_setup s = random_setup(random, extreme(shape));
     using op = sliced<sorted_numbers>;
+    oracle::check_windows<op>(random, s, shape, [&](oracle::key_names keys, oracle::late_tag late) {
+      return op(oracle::sliding_of(s), duration{s.lateness}, {}, std::move(keys), std::move(late));
+    });
+  });
+}
+
+TEST_CASE("tumbling and sliding windows keep records once and hand over all of them") {
+  oracle::for_each_case(500, [](random_source& random) {
+    const auto shape = oracle::random_shape(random);
+    const window_setup s = random_setup(random, extreme(shape));
+    using op = window_aggregate_operator<int, event, gathering<event>,
+                                         to_function<std::string, of_sorted_records>>;
     oracle::check_windows<op>(random, s, shape, [&](oracle::key_names keys, oracle::late_tag late) {
       return op(oracle::sliding_of(s), duration{s.lateness}, {}, std::move(keys), std::move(late));
     });

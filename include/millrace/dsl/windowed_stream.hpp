@@ -127,16 +127,20 @@ class windowed_stream {
   }
 
   /// All records: `f(const K& key, const window&, std::span<const window_record<T>>)` returns what
-  /// is emitted, or, with `Out` given, emits through a fourth argument, as above. Records are kept
-  /// in every window that they are in.
+  /// is emitted, or, with `Out` given, emits through a fourth argument, as above. Tumbling and
+  /// sliding windows with the default trigger keep a record once, others in each of its windows.
   template <class Out = void, class F>
   auto apply(std::string name, F f) const {
     using records = std::span<const window_record<T>>;
     if constexpr (window_function_for<Out, F, const K&, const window&, const records&>()) {
       using out =
           typename window_function_result<Out, F, const K&, const window&, const records&>::type;
-      return each(std::move(name), recorded_content<T, Evictor>(evictor_),
-                  to_function<out, F>{std::move(f)});
+      to_function<out, F> finish{std::move(f)};
+      if constexpr (sliced) {
+        return folded(std::move(name), gathering<T>{}, std::move(finish));
+      } else {
+        return each(std::move(name), recorded_content<T, Evictor>(evictor_), std::move(finish));
+      }
     } else {
       static_assert(wrong<F>,
                     "apply(name, f): f must be callable as f(key, window, "
@@ -155,11 +159,13 @@ class windowed_stream {
         .late_to(late_);
   }
 
+  // Whether windows are put together from slices of time.
+  static constexpr bool sliced = std::is_same_v<Assigner, sliding> &&
+                                 std::is_same_v<Trigger, at_window_end> &&
+                                 std::is_same_v<Evictor, no_evictor>;
+
   template <class A, class Finish>
   auto folded(std::string name, A aggregate, Finish finish) const {
-    constexpr bool sliced = std::is_same_v<Assigner, sliding> &&
-                            std::is_same_v<Trigger, at_window_end> &&
-                            std::is_same_v<Evictor, no_evictor>;
     if constexpr (sliced) {
       using op = window_aggregate_operator<K, T, A, Finish>;
       return node<op>(std::move(name), [self = *this, aggregate = std::move(aggregate),

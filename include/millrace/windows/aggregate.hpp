@@ -51,6 +51,11 @@ concept invertible_aggregate = requires(const A& a, typename A::state& state,
 template <class A>
 inline constexpr bool commutative_aggregate = requires { requires A::commutative; };
 
+/// Whether windows are to be combined from slices anew each time, because states grow with their
+/// records: `static constexpr bool folds_directly = true`.
+template <class A>
+inline constexpr bool direct_aggregate = requires { requires A::folds_directly; };
+
 /// Whether the result depends on event times that `add` is given (those read from the record by a
 /// projection do not count): `static constexpr bool needs_event_time = true`.
 template <class A>

@@ -11,6 +11,7 @@
 #include <millrace/windows/window.hpp>
 
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace millrace {
@@ -96,6 +97,17 @@ class recorded_content {
 
  private:
   [[no_unique_address]] Evictor evictor_;
+};
+
+/// All records as an aggregate, for windows over slices: each is kept once, whatever the overlap.
+template <class T>
+struct gathering {
+  using state = window_records<T>;
+  static constexpr bool folds_directly = true;
+
+  void add(state& s, const T& value, timestamp time) const { s.push(value, time); }
+  void merge(state& s, const state& later) const { s.append(later); }
+  std::span<const window_record<T>> result(const state& s) const noexcept { return s.view(); }
 };
 
 /// Keeps all records, folded anew whenever the window fires: aggregates behind an evictor.

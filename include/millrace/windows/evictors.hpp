@@ -46,6 +46,9 @@ class window_records {
   auto end() const noexcept { return view().end(); }
 
   void push(const T& value, timestamp time) { records_.push_back({value, time}); }
+  void append(const window_records& later) {
+    records_.insert(records_.end(), later.begin(), later.end());
+  }
   void append(window_records&& later) {
     records_.insert(
         records_.end(),

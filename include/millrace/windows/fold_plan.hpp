@@ -33,6 +33,13 @@ class fold_plan {
                    ? 0
                    : static_cast<index>(std::sqrt(static_cast<double>(slices_per_window)))) {}
 
+  /// For aggregates whose states grow with the records: partial folds would be copies of them.
+  static fold_plan direct_only(index slices_per_window) {
+    fold_plan plan(slices_per_window);
+    plan.group_ = 0;
+    return plan;
+  }
+
   bool direct() const noexcept { return group_ == 0; }
   index slices() const noexcept { return slices_; }
   /// Slices per group. \pre `!direct()`; then at least 4, and at most a quarter of the window

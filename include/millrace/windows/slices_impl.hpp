@@ -12,7 +12,8 @@ slice_store<Aggregate>::slice_store(const sliding& spec, duration lateness, Aggr
     : spec_((spec.validate(), spec)),
       grid_(spec),
       lateness_(lateness),
-      plan_(grid_.slices_per_window()),
+      plan_(direct_aggregate<Aggregate> ? fold_plan::direct_only(grid_.slices_per_window())
+                                        : fold_plan(grid_.slices_per_window())),
       aggregate_(std::move(aggregate)),
       table_(grid_.slices_per_window() +
              std::min<std::int64_t>(lateness / spec.slide, 4096) * grid_.slices_per_slide() + 16),
