@@ -383,14 +383,75 @@ void check_snippets(project& all) {
   }
 }
 
+// The names of all test cases, with adjacent literals put together.
+std::set<std::string> test_names(const project& all) {
+  static const std::regex start(R"(\b(TEMPLATE_(LIST_)?)?TEST_CASE\s*\()");
+  std::set<std::string> names;
+  for (const auto& file : all.files()) {
+    if (!starts_with(file.path, "tests/") || !ends_with(file.path, ".cpp")) continue;
+    std::string text;
+    for (const auto& line : file.lines) text += line + "\n";
+    for (std::sregex_iterator it(text.begin(), text.end(), start), end; it != end; ++it) {
+      std::string name;
+      auto at = static_cast<std::size_t>(it->position() + it->length());
+      while ((at = text.find_first_not_of(" \n", at)) != std::string::npos && text[at] == '"') {
+        for (++at; at < text.size() && text[at] != '"'; ++at) {
+          if (text[at] == '\\') ++at;
+          name += text[at];
+        }
+        ++at;
+      }
+      names.insert(name);
+    }
+  }
+  return names;
+}
+
+// Rule: docs/semantics.md names a test for each rule: each row of its tables ends in a cell with
+// names of test cases, "in quotation marks" (one that is cut off ends in " ..."), or paths below
+// tests/; all of them exist.
+void check_semantics(project& all) {
+  static const std::regex quoted("\"([^\"]+)\"");
+  static const std::regex path(R"(tests/[\w/]+\.\w+)");
+  const auto names = test_names(all);
+  std::set<std::string> paths;
+  for (const auto& file : all.files()) paths.insert(file.path);
+  const auto exists = [&](const std::string& name) {
+    if (!ends_with(name, " ...")) return names.count(name) != 0;
+    const auto begin = name.substr(0, name.size() - 4);
+    const auto found = names.lower_bound(begin);
+    return found != names.end() && starts_with(*found, begin);
+  };
+  for (const auto& file : all.files()) {
+    if (file.path != "docs/semantics.md") continue;
+    for (std::size_t i = 0; i < file.lines.size(); ++i) {
+      const auto& line = file.lines[i];
+      if (line.empty() || line[0] != '|' || starts_with(line, "| ---")) continue;
+      const auto last = line.find_last_not_of(" |");
+      const auto begin = line.rfind('|', last);
+      const auto cell = line.substr(begin + 1, last - begin);
+      if (cell == " test") continue;
+      if (cell.find_first_not_of(' ') == std::string::npos || begin == 0) {
+        all.complain(file, i + 1, "a rule without a test");
+      }
+      for (std::sregex_iterator it(cell.begin(), cell.end(), quoted), end; it != end; ++it) {
+        if (!exists((*it)[1])) all.complain(file, i + 1, "no test is called " + it->str());
+      }
+      for (std::sregex_iterator it(cell.begin(), cell.end(), path), end; it != end; ++it) {
+        if (paths.count(it->str()) == 0) all.complain(file, i + 1, "no file " + it->str());
+      }
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   static const std::map<std::string, void (*)(project&)> rules = {
-      {"layers", check_layers},     {"lengths", check_lengths}, {"form", check_form},
-      {"printing", check_printing}, {"marks", check_marks},     {"sources", check_sources},
-      {"weight", check_weight},     {"dead", check_dead},       {"tests", check_tests},
-      {"snippets", check_snippets},
+      {"layers", check_layers},     {"lengths", check_lengths},     {"form", check_form},
+      {"printing", check_printing}, {"marks", check_marks},         {"sources", check_sources},
+      {"weight", check_weight},     {"dead", check_dead},           {"tests", check_tests},
+      {"snippets", check_snippets}, {"semantics", check_semantics},
   };
   const auto rule = argc == 3 ? rules.find(argv[2]) : rules.end();
   if (rule == rules.end()) {
