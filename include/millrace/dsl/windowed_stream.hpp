@@ -317,6 +317,14 @@ counted_stream<K, T> make_windows(pipeline_core& core, stream_origin from,
   return {core, from, spec};
 }
 
+template <class K, class T, class Other>
+windowed_stream<K, T> make_windows(pipeline_core& core, stream_origin from, const Other&) {
+  static_assert(wrong<Other>,
+                "window(w): w must be tumbling{...}, sliding{...}, session{...}, "
+                "count_window{...} or global{}");
+  return {core, from, sliding{one_tick, one_tick}};
+}
+
 template <class Derived, class T, class Chain>
 template <class Assigner>
 auto stream_api<Derived, T, Chain>::window_all(const Assigner& assigner) const {
