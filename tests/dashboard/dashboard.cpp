@@ -59,6 +59,7 @@ struct fake {
               return p;
             },
             [this] { ++stops; },
+            {},
             {}};
   }
 };
@@ -183,6 +184,35 @@ TEST_CASE("dashboard: a savepoint says where it lies, or why there is none") {
   CHECK(body_of(ask(board, request)) == "state/savepoint-7\n");
   fails = true;
   CHECK(status_of(ask(board, request)) == 503);
+}
+
+TEST_CASE("dashboard: what the pipeline says of its stalls is shown, the longest one on top") {
+  fake f;
+  auto what = f.functions();
+  what.stalls = [](std::chrono::nanoseconds) {
+    std::vector<stall> all(3);
+    all[0].name = "a";
+    all[0].reason = stall_reason::back_pressure;
+    all[0].since = timestamp{};
+    all[0].lasting = 99s;
+    all[0].sentence = "not on top: it is held up";
+    for (std::size_t i = 1; i < 3; ++i) {
+      all[i].name = "b";
+      all[i].reason = stall_reason::partition;
+      all[i].since = timestamp{};
+      all[i].lasting = 20s * static_cast<int>(i);
+      all[i].sentence = "sentence " + std::to_string(i);
+    }
+    return all;
+  };
+  dashboard board(what, quick());
+  CHECK(eventually([&] {
+    return body_of(ask(board, get_request("/status.json"))).find("\"stall\":\"sentence 2\"") !=
+           std::string::npos;
+  }));
+  CHECK_THAT(
+      body_of(ask(board, get_request("/status.json"))),
+      ContainsSubstring(R"({"operator":"a","worker":0,"seconds":99,"sentence":"not on top)"));
 }
 
 TEST_CASE("dashboard: a token that can be guessed is refused") {

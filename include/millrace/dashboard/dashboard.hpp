@@ -13,6 +13,7 @@
 #include <millrace/dashboard/history.hpp>
 #include <millrace/net/http_server.hpp>
 #include <millrace/runtime/plan.hpp>
+#include <millrace/runtime/stalls.hpp>
 #include <millrace/runtime/status.hpp>
 
 #include <chrono>
@@ -47,8 +48,9 @@ struct observed_pipeline {
   std::function<pipeline_status()> status;
   std::function<pipeline_plan()> plan;  ///< asked when the dashboard is made, and once more later
   std::function<void()> stop = {};
-  /// Returns where it lies, or why there is none.
+  /// Says what has been begun or done, or why nothing.
   std::function<result<std::string>()> savepoint = {};
+  std::function<std::vector<stall>(std::chrono::nanoseconds at_least)> stalls = {};
 };
 
 /// - `GET /`: the page. `/metrics`: Prometheus. `/status.json`, `/history.json?operator=NAME`.

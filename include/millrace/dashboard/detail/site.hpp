@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace millrace {
 
@@ -26,6 +27,7 @@ class dashboard::site {
   using response = net::http_served_response;
   using request = net::http_served_request;
 
+  void explain_stalls();
   bool host_allowed(std::string_view host) const;
   response get(const request& r);
   response post(const request& r);
@@ -43,6 +45,7 @@ class dashboard::site {
   pipeline_status now_;
   diagnostician diagnostician_;
   millrace::diagnosis found_;
+  std::vector<stall> stalls_;
   pipeline_history history_;
   std::string status_json_;  ///< of the last sample, made when somebody asks
   std::string metrics_;

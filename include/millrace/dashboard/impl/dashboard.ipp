@@ -14,7 +14,12 @@ namespace millrace {
 namespace detail {
 
 MILLRACE_DECL observed_pipeline observe(pipeline& p) {
-  return {[&p] { return p.status(); }, [&p] { return p.plan(); }, [&p] { p.stop(); }, {}};
+  const auto savepoint = [&p]() -> result<std::string> {
+    if (p.checkpoint_now()) return std::string("a checkpoint has begun");
+    return {errc::unavailable, "none was begun: one is under way, or the pipeline keeps none"};
+  };
+  return {[&p] { return p.status(); }, [&p] { return p.plan(); }, [&p] { p.stop(); }, savepoint,
+          [&p](std::chrono::nanoseconds at_least) { return p.explain_stall(at_least); }};
 }
 
 MILLRACE_DECL net::http_server_options server_options_of(const dashboard_options& options) {

@@ -148,6 +148,10 @@ function detailsPanel(plan, status, name, history) {
       ? html('p', { class: 'finding bad' }, status.bottleneck) : null,
     name === status.stall_operator ? html('p', { class: 'finding waiting' }, status.stall) : null,
     figuresTable(figures), latencyChart(figures.latency)];
+  const stalls = (status.stalls || []).filter(s => s.operator === name);
+  if (stalls.length > 0) {
+    parts.push(html('h3', {}, 'What it waits for'), ...stalls.map(s => html('p', {}, s.sentence)));
+  }
   if (history !== null && history.operator === name) parts.push(...historyCharts(history));
   if (metrics.length > 0) parts.push(html('h3', {}, 'Its own metrics'), table(null, metrics, [1]));
   if (instances.length > 1) {

@@ -89,8 +89,29 @@ MILLRACE_DECL void dashboard::site::sample() {
     plan_is_final_ = true;
   }
   found_ = diagnostician_.look(now_, plan_);
+  explain_stalls();
   if (!now_.ended) history_.add(before_, now_, plan_);
   status_json_.clear();
+}
+
+/// The pipeline knows more than its status: which partition is behind, which streams are aligned.
+MILLRACE_DECL void dashboard::site::explain_stalls() {
+  stalls_.clear();
+  if (!what_.stalls || !now_.started || now_.ended) return;
+  stalls_ = what_.stalls(options_.diagnosis.still);
+  if (!found_.stall.empty()) return;
+  const stall* worst = nullptr;
+  for (const auto& each : stalls_) {
+    const bool telling = each.reason == stall_reason::partition ||
+                         each.reason == stall_reason::alignment ||
+                         each.reason == stall_reason::standing;
+    if (!telling || !each.since || each.lasting < options_.diagnosis.still) continue;
+    if (worst == nullptr || each.lasting > worst->lasting) worst = &each;
+  }
+  if (worst == nullptr) return;
+  found_.stall = worst->sentence;
+  found_.stall_operator = worst->name;
+  if (!worst->way.empty()) found_.stall_cause = worst->way.back();
 }
 
 /// A name that is bound to this machine's address by a stranger's name server does not pass (DNS
@@ -175,7 +196,7 @@ MILLRACE_DECL net::http_served_response dashboard::site::metrics() {
 
 MILLRACE_DECL net::http_served_response dashboard::site::status() {
   if (status_json_.empty()) {
-    status_json_ = status_json(before_, now_, plan_, found_);
+    status_json_ = status_json(before_, now_, plan_, found_, stalls_);
     status_json_.pop_back();
     status_json_ += options_.token.empty() ? ",\"writable\":false}" : ",\"writable\":true}";
   }

@@ -98,7 +98,8 @@ MILLRACE_DECL void write_dead_letter(json_writer& w, const dead_letter& letter) 
 }  // namespace detail
 
 MILLRACE_DECL std::string status_json(const pipeline_status& before, const pipeline_status& now,
-                                      const pipeline_plan& plan, const diagnosis& found) {
+                                      const pipeline_plan& plan, const diagnosis& found,
+                                      const std::vector<stall>& stalls) {
   const detail::status_interval time(before, now, plan);
   std::string out;
   json_writer w(out);
@@ -123,6 +124,12 @@ MILLRACE_DECL std::string status_json(const pipeline_status& before, const pipel
   for (const auto& s : now.operators) detail::write_operator(w, s);
   w.end_array().key("last_dead_letters").begin_array();
   for (const auto& letter : now.last_dead_letters) detail::write_dead_letter(w, letter);
+  w.end_array().key("stalls").begin_array();
+  for (const auto& s : stalls) {
+    w.begin_object().member("operator", s.name).member("worker", s.worker);
+    detail::write_known(w, "seconds", detail::json_seconds(s.lasting), s.since.has_value());
+    w.member("sentence", s.sentence).end_object();
+  }
   w.end_array().end_object();
   return out;
 }
