@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Process functions with state that expires, and the ready-made ones, in random pipelines: the same
-// results at any parallelism and in any order of scheduling. New aggregates in windows, too.
+// results at any parallelism and in any order of scheduling.
 
 #include <millrace/connectors/memory.hpp>
 #include <millrace/millrace.hpp>
 #include <millrace/state/list_state.hpp>
 #include <millrace/state/map_state.hpp>
 #include <millrace/testing/simulation.hpp>
-#include <millrace/windows/aggregates/distinct.hpp>
-#include <millrace/windows/aggregates/quantiles.hpp>
 
 #include "catch.hpp"
-#include "oracle/random_stream.hpp"
+#include "oracle/random_batches.hpp"
 
 #include <algorithm>
 #include <string>
@@ -22,27 +20,9 @@ using oracle::event;
 
 namespace {
 
-/// Emits the given batches, one per poll: where watermarks fall does not depend on the run.
-struct scripted_source {
-  using value_type = event;
-  std::shared_ptr<const std::vector<std::vector<event>>> batches;
-
-  struct reader {
-    std::shared_ptr<const std::vector<std::vector<event>>> batches;
-    std::size_t next = 0;
-    poll_status poll(source_output<event>& out) {
-      if (next == batches->size()) return poll_status::end;
-      for (const auto& e : (*batches)[next]) out.emit(e, timestamp{});
-      ++next;
-      return poll_status::more;
-    }
-  };
-  reader open(source_context&) const { return {batches, 0}; }
-};
-
 struct parameters {
-  std::vector<std::vector<event>> batches;
-  duration lag{}, within{}, quiet{}, window{};
+  oracle::event_batches batches;
+  duration lag{}, within{}, quiet{};
   std::uint32_t tokens = 1;
   std::uint64_t every = 1;
   double share = 1;
@@ -50,22 +30,10 @@ struct parameters {
 
 parameters random_parameters(oracle::random_source& random) {
   parameters p;
-  const std::int64_t keys = random.between(1, 12);
-  const std::int64_t disorder = random.between(0, 60);
-  std::int64_t now = random.one_in(3) ? -500 : 0;
-  int id = 0;
-  for (std::int64_t b = random.between(1, 20); b > 0; --b) {
-    auto& batch = p.batches.emplace_back();
-    for (std::int64_t i = random.below(40); i > 0; --i) {
-      now += random.below(8);
-      batch.push_back({static_cast<int>(random.below(keys)), now - random.between(0, disorder),
-                       static_cast<int>(random.below(50)), id++});
-    }
-  }
+  p.batches = oracle::random_batches(random);
   p.lag = duration{random.below(60)};
   p.within = duration{random.between(1, 100)};
   p.quiet = duration{random.below(40)};
-  p.window = duration{random.between(1, 150)};
   p.tokens = static_cast<std::uint32_t>(random.between(1, 5));
   p.every = static_cast<std::uint64_t>(random.between(1, 4));
   p.share = static_cast<double>(random.below(11)) / 10;
@@ -89,8 +57,7 @@ std::vector<std::string> run(const parameters& given, std::size_t workers, std::
     return [name](const event& e) { return name + " " + std::to_string(e.id); };
   };
   auto keyed =
-      p.source("in",
-               scripted_source{std::make_shared<std::vector<std::vector<event>>>(given.batches)})
+      p.source("in", oracle::batch_source(given.batches))
           .event_time([](const event& e) { return oracle::at(e.time); }, bounded_lag{given.lag})
           .key_by([](const event& e) { return e.key; });
   side_output<event> duplicates("duplicates"), excess("excess"), late("late"), behind("behind");
@@ -124,36 +91,11 @@ std::vector<std::string> run(const parameters& given, std::size_t workers, std::
             ctx.emit(line);
           })
       .to("memory out", out);
-  const auto value = [](const event& e) { return e.value; };
-  auto stats =
-      keyed.window(tumbling{given.window})
-          .aggregate("stats", compose(quantile(0.9, value), count_distinct(value), skewness{value},
-                                      latest(&event::id), top_k(2, value, &event::id)));
-  using result = typename decltype(stats)::value_type;
-  const auto stats_text = [](const result& r) {
-    const auto& [high, different, skew, last, best] = r.value;
-    return std::to_string(r.key) + " " + time_text(r.window.start) + ": " + std::to_string(high) +
-           " " + std::to_string(different) + " " + std::to_string(skew) + " " +
-           std::to_string(last) + " " + std::to_string(best[0].value);
-  };
-  stats.map([=](const result& r) { return "stats " + stats_text(r); }).to("stats out", out);
-  stats.top_of_windows("top", [](const result& r) { return std::get<1>(r.value); }, {.n = 3})
-      .map([=](const ranked<result>& r) {
-        return "top " + std::to_string(r.rank) + " " + stats_text(r.value);
-      })
-      .to("top out", out);
   p.start(sim);
   p.wait();
   auto all = out.values();
   std::sort(all.begin(), all.end());
   return all;
-}
-
-std::vector<std::string> with_prefix(const std::vector<std::string>& all, const std::string& p) {
-  std::vector<std::string> some;
-  std::copy_if(all.begin(), all.end(), std::back_inserter(some),
-               [&](const std::string& l) { return l.starts_with(p); });
-  return some;
 }
 
 }  // namespace
@@ -164,8 +106,11 @@ TEST_CASE("utilities and state that expires give the same results at any paralle
     const auto alone = run(given, 1, 1);
     std::size_t records = 0;
     for (const auto& b : given.batches) records += b.size();
-    CHECK(with_prefix(alone, "once").size() + with_prefix(alone, "again").size() == records);
-    CHECK(with_prefix(alone, "limited").size() + with_prefix(alone, "excess").size() == records);
+    CHECK(oracle::with_prefix(alone, "once").size() + oracle::with_prefix(alone, "again").size() ==
+          records);
+    CHECK(oracle::with_prefix(alone, "limited").size() +
+              oracle::with_prefix(alone, "excess").size() ==
+          records);
     for (std::size_t workers = 2; workers <= 4; ++workers) {
       INFO(workers << " workers");
       const auto together = run(given, workers, random.bits() % 1000);
@@ -173,39 +118,5 @@ TEST_CASE("utilities and state that expires give the same results at any paralle
           std::mismatch(together.begin(), together.end(), alone.begin(), alone.end());
       CHECK((a == together.end() ? std::string() : *a) == (b == alone.end() ? std::string() : *b));
     }
-  });
-}
-
-TEST_CASE("the best of each window are those of a sort over all keys") {
-  oracle::for_each_case(100, [](oracle::random_source& random) {
-    parameters given = random_parameters(random);
-    given.lag = duration{100};  // nothing is late
-    const auto all = run(given, 1, 1);
-    // "stats <key> <start>: <quantile> <different> ..." with the score in the fifth place
-    struct line {
-      int key, different;
-      long start;
-      std::string text;
-    };
-    std::vector<line> results;
-    for (const auto& text : with_prefix(all, "stats ")) {
-      line l{0, 0, 0, text.substr(6)};
-      double quantile = 0;
-      REQUIRE(std::sscanf(text.c_str(), "stats %d %ld: %lf %d", &l.key, &l.start, &quantile,
-                          &l.different) == 4);
-      results.push_back(std::move(l));
-    }
-    std::sort(results.begin(), results.end(), [](const line& a, const line& b) {
-      if (a.start != b.start) return a.start < b.start;
-      return a.different != b.different ? a.different > b.different : a.key < b.key;
-    });
-    std::vector<std::string> expected;
-    int rank = 0;
-    for (std::size_t i = 0; i < results.size(); ++i) {
-      rank = i > 0 && results[i].start == results[i - 1].start ? rank + 1 : 1;
-      if (rank <= 3) expected.push_back("top " + std::to_string(rank) + " " + results[i].text);
-    }
-    std::sort(expected.begin(), expected.end());
-    CHECK(with_prefix(all, "top ") == expected);
   });
 }
