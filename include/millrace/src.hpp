@@ -81,6 +81,10 @@
 #include <millrace/runtime/impl/plan.ipp>
 #include <millrace/runtime/impl/stalls.ipp>
 #include <millrace/runtime/impl/worker.ipp>
+#include <millrace/state/impl/checkpoint_manifest.ipp>
+#include <millrace/state/impl/checkpoint_save.ipp>
+#include <millrace/state/impl/checkpoint_store.ipp>
+#include <millrace/state/impl/checkpoint_writer.ipp>
 #include <millrace/state/impl/journal.ipp>
 #include <millrace/state/impl/journal_format.ipp>
 #include <millrace/state/impl/journal_log.ipp>
