@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace_benchmarks: the library against hand-written floors. benchmarks/run.sh calls it.
 //
-//   list                            names, and passes at which instructions are to be counted
+//   list                            a line per benchmark whose instructions are to be counted:
+//                                   name, two numbers of passes, quick or slow, contestants (_ for
+//                                   spaces)
 //   count NAME CONTESTANT PASSES    one run, for callgrind; prints the number of events
-//   run [OPTION...] [NAME...]       times and the table
-//     --repetitions N   pairs of runs (7)       --no-times         only the counts that are given
-//     --counts FILE     instructions per event  --json FILE        all figures
-//     --baseline FILE   compare the counts      --new-baseline FILE  write them
+//   once NAME CONTESTANT PASSES     a timed run after a short one: events, digest, ns of processor
+//                                   and of the wall clock; for peers in other processes
+//   run [--repetitions N] [--no-times] [--counts FILE] [NAME...]    rows, see harness/rows.hpp
+//   table ROWS [JSON]               the table of a file of rows; the same as JSON
+//   compare COUNTS BASELINE         fails when a count has grown by more than 3 %
+//   baseline COUNTS BASELINE        writes the counts into the baseline
 #include "harness/measure.hpp"
 #include "harness/report.hpp"
-#include "operators/programs.hpp"
 
 #include <fmt/core.h>
 
@@ -20,25 +23,18 @@
 #include <stdexcept>
 
 namespace bench {
-
-std::vector<benchmark> all_benchmarks() {
-  return {fused_chain(),       fused_chain_predictable(), tumbling_statistics(), keyed_window(),
-          long_window(),       join_by_arrival(),         join_by_event_time(),  hand_off(),
-          reference_pipeline()};
-}
-
 namespace {
 
 struct arguments {
   std::size_t repetitions = 7;
   bool times = true;
-  std::string counts, json, baseline, new_baseline;
+  std::string counts;
   std::vector<std::string> names;
 };
 
 arguments parse(const std::vector<std::string>& given) {
   arguments a;
-  for (std::size_t i = 0; i < given.size(); ++i) {
+  for (std::size_t i = 1; i < given.size(); ++i) {
     const auto value = [&]() -> const std::string& {
       if (i + 1 == given.size()) throw std::runtime_error(given[i] + " needs a value");
       return given[++i];
@@ -49,23 +45,11 @@ arguments parse(const std::vector<std::string>& given) {
       a.times = false;
     } else if (given[i] == "--counts") {
       a.counts = value();
-    } else if (given[i] == "--json") {
-      a.json = value();
-    } else if (given[i] == "--baseline") {
-      a.baseline = value();
-    } else if (given[i] == "--new-baseline") {
-      a.new_baseline = value();
     } else {
       a.names.push_back(given[i]);
     }
   }
   return a;
-}
-
-void write(const std::string& path, const std::string& text) {
-  if (!path.empty() && !(std::ofstream(path) << text)) {
-    throw std::runtime_error("cannot write to " + path);
-  }
 }
 
 const benchmark& find(const std::vector<benchmark>& all, const std::string& name) {
@@ -75,55 +59,95 @@ const benchmark& find(const std::vector<benchmark>& all, const std::string& name
   throw std::runtime_error("there is no benchmark called " + name);
 }
 
-void list(const std::vector<benchmark>& all) {
-  for (const benchmark& b : all) fmt::print("{} {} {}\n", b.name, b.few, b.many);
-}
-
-void count(const benchmark& b, const std::string& name, std::size_t passes) {
-  for (const contestant& c : b.prepare(scale::small)) {
-    if (c.name == name) fmt::print("{}\n", c.run(passes).events);
+int list() {
+  for (const benchmark& b : all_benchmarks()) {
+    fmt::print("{} {} {} {}", b.name, b.few, b.many, b.quick ? "quick" : "slow");
+    for (const std::string& name : b.counted) fmt::print(" {}", without_spaces(name));
+    fmt::print("\n");
   }
+  return 0;
 }
 
-int run(const std::vector<benchmark>& all, const arguments& a) {
-  for (const std::string& name : a.names) find(all, name);
+int count(const std::string& of, const std::string& name, std::size_t passes) {
+  const auto all = all_benchmarks();
+  for (const contestant& c : find(all, of).prepare(scale::small)) {
+    if (without_spaces(c.name) != name) continue;
+    fmt::print("{}\n", c.run(passes).events);
+    return 0;
+  }
+  throw std::runtime_error(of + " has no contestant called " + name);
+}
+
+int once(const std::string& of, const std::string& name, std::size_t passes) {
+  const auto all = all_benchmarks();
+  for (const contestant& c : find(all, of).prepare(scale::full)) {
+    if (without_spaces(c.name) != name) continue;
+    outcome result;
+    c.run(1);
+    const time_taken took = time_of(c, passes, result);
+    fmt::print("{} {} {} {}\n", result.events, result.digest, took.processor_ns, took.wall_ns);
+    return 0;
+  }
+  throw std::runtime_error(of + " has no contestant called " + name);
+}
+
+int run(const arguments& a) {
+  const auto all = all_benchmarks();
   const counts counted = read_counts(a.counts);
-  std::vector<figures> results;
-  print_head();
   for (const benchmark& b : all) {
     if (!a.names.empty() && std::count(a.names.begin(), a.names.end(), b.name) == 0) continue;
+    fmt::print(stderr, "{}: {}\n", b.name, b.what);
     figures f{&b, {}, {}};
     if (a.times) f.times = measure(b, a.repetitions);
     for (const auto& [key, value] : counted) {
       if (key.first == b.name) f.instructions[key.second] = value;
     }
-    print(f);
-    results.push_back(std::move(f));
+    for (const row& r : rows_of(f)) print_row(r);
   }
-  write(a.json, to_json(results));
-  write(a.new_baseline, baseline_json(results));
-  return a.baseline.empty() ? 0 : compare_with_baseline(results, a.baseline);
+  return 0;
+}
+
+void write(const std::string& path, const std::string& text) {
+  if (!(std::ofstream(path) << text)) throw std::runtime_error("cannot write to " + path);
+}
+
+int table(const std::string& path, const std::string& json) {
+  std::vector<row> rows;
+  std::ifstream in(path);
+  row r;
+  for (std::string line; std::getline(in, line);) {
+    if (from_line(line, r)) rows.push_back(r);
+  }
+  print_table(rows);
+  if (!json.empty()) write(json, to_json(rows));
+  return 0;
+}
+
+int dispatch(const std::vector<std::string>& given) {
+  const std::string what = given.empty() ? "run" : given[0];
+  if (what == "list") return list();
+  if (what == "count" && given.size() == 4) return count(given[1], given[2], std::stoul(given[3]));
+  if (what == "once" && given.size() == 4) return once(given[1], given[2], std::stoul(given[3]));
+  if (what == "run") return run(parse(given));
+  if (what == "table" && given.size() >= 2) {
+    return table(given[1], given.size() > 2 ? given[2] : "");
+  }
+  if (what == "compare" && given.size() == 3) {
+    return compare_with_baseline(read_counts(given[1]), given[2]);
+  }
+  if (what == "baseline" && given.size() == 3) {
+    write(given[2], baseline_json(read_counts(given[1]), given[2]));
+    return 0;
+  }
+  throw std::runtime_error("arguments: see the first lines of main.cpp");
 }
 
 }  // namespace
-
 }  // namespace bench
 
 int main(int argc, char** argv) {
   try {
-    const std::vector<std::string> given(argv + 1, argv + argc);
-    const auto all = bench::all_benchmarks();
-    const std::string what = given.empty() ? "run" : given[0];
-    if (what == "list") {
-      bench::list(all);
-      return 0;
-    }
-    if (what == "count" && given.size() == 4) {
-      bench::count(bench::find(all, given[1]), given[2], std::stoul(given[3]));
-      return 0;
-    }
-    if (what != "run") throw std::runtime_error("arguments: see the first lines of main.cpp");
-    return bench::run(all, bench::parse({given.begin() + (given.empty() ? 0 : 1), given.end()}));
+    return bench::dispatch({argv + 1, argv + argc});
   } catch (const std::exception& e) {
     fmt::print(stderr, "error: {}\n", e.what());
     return 2;

@@ -110,6 +110,9 @@ class pane_windows {
     return k;
   }
 
+  /// The time of a record that is not to be folded in.
+  void see(std::int64_t time) noexcept { greatest_ = time > greatest_ ? time : greatest_; }
+
   /// Fires what the watermark has passed. To be called at the end of a run of records.
   void advance() { fire_until(greatest_ - o_.bound - 1); }
 

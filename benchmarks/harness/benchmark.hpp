@@ -18,6 +18,7 @@ struct outcome {
   std::uint64_t events = 0;
   std::uint64_t digest = 0;
   double near = 0;
+  double figure = 0;  ///< if not 0, it takes the place of the time per event; the least counts
 };
 
 bool agree(const outcome& a, const outcome& b);
@@ -36,11 +37,16 @@ enum class clock_kind { processor, wall };
 
 /// A goal for the ratio of the first contestant and another one.
 struct goal {
-  std::string number;   ///< of the target in docs/performance.md, or empty
+  std::string number;   ///< of the target in docs/performance.md
   std::string against;  ///< name of the other contestant
-  enum class of { time, speed, instructions } measure = of::time;
-  double limit = 0;  ///< `time` and `instructions`: at most; `speed`: at least
+  /// `time` and `instructions`: ours over its, at most `limit`; `speed` and
+  /// `instructions_saved`: its over ours, at least `limit`.
+  enum class of { time, speed, instructions, instructions_saved } measure = of::time;
+  double limit = 0;
 };
+
+/// Whether the contestants do the same work, so that their results must agree.
+enum class results { equal, different };
 
 struct benchmark {
   std::string name;
@@ -52,6 +58,9 @@ struct benchmark {
   std::size_t few = 0;
   std::size_t many = 0;
   std::vector<goal> goals{};
+  std::vector<std::string> counted{"ours", "floor"};  ///< contestants to count instructions of
+  results compare = results::equal;
+  bool quick = true;  ///< whether `run.sh --quick` counts it, too
   /// Makes the contestants; data is made here, once.
   std::function<std::vector<contestant>(scale)> prepare{};
 };

@@ -4,19 +4,12 @@
 #pragma once
 
 #include "harness/benchmark.hpp"
+#include "harness/spread.hpp"
 
 #include <string>
 #include <vector>
 
 namespace bench {
-
-/// Median, least and greatest of a few figures.
-struct spread {
-  double median = 0;
-  double least = 0;
-  double greatest = 0;
-};
-spread spread_of(std::vector<double> values);
 
 struct measured {
   std::string contestant;
@@ -30,5 +23,12 @@ std::vector<measured> measure(const benchmark& b, std::size_t repetitions);
 
 /// One timed run; nanoseconds per event.
 double time_per_event(const benchmark& b, const contestant& c, std::size_t passes, outcome& result);
+
+/// The same in nanoseconds, by both clocks.
+struct time_taken {
+  std::uint64_t processor_ns = 0;
+  std::uint64_t wall_ns = 0;
+};
+time_taken time_of(const contestant& c, std::size_t passes, outcome& result);
 
 }  // namespace bench

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 
 namespace bench {
@@ -60,7 +61,7 @@ class replay_source {
   std::size_t passes_;
 };
 
-/// Calls `note(value)` for each value.
+/// Calls `note(value)`, or `note(value, time)`, for each value.
 template <class Note>
 class noting_sink {
  public:
@@ -72,8 +73,12 @@ class noting_sink {
    public:
     explicit writer(Note note) : note_(std::move(note)) {}
     template <class T>
-    void write(const T& value, millrace::timestamp) {
-      note_(value);
+    void write(const T& value, millrace::timestamp time) {
+      if constexpr (std::is_invocable_v<Note&, const T&, millrace::timestamp>) {
+        note_(value, time);
+      } else {
+        note_(value);
+      }
     }
 
    private:

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// Figures of a run as a table and as JSON, and the committed instruction counts. Not thread safe.
+/// Figures of a run as rows, rows as a table and as JSON, and the committed instruction counts. Not
+/// thread safe.
 #pragma once
 
 #include "harness/benchmark.hpp"
 #include "harness/measure.hpp"
+#include "harness/rows.hpp"
 
 #include <map>
 #include <string>
@@ -13,10 +15,13 @@
 
 namespace bench {
 
-/// Instructions per event by benchmark and contestant.
+/// Instructions per event by benchmark and contestant (its name as a word).
 using counts = std::map<std::pair<std::string, std::string>, double>;
 
-/// Reads lines "benchmark contestant instructions"; an empty path gives nothing.
+/// A contestant's name as a word, for shells.
+std::string without_spaces(std::string name);
+
+/// Reads lines "benchmark contestant instructions", names being words; an empty path gives nothing.
 counts read_counts(const std::string& path);
 
 /// All there is to say about one benchmark; either part may be empty.
@@ -26,15 +31,19 @@ struct figures {
   std::map<std::string, double> instructions;  ///< per event, by contestant
 };
 
-/// Prints one line per contestant other than ours.
-void print_head();
-void print(const figures& f);
+/// One row per contestant other than ours and kind of figure.
+std::vector<row> rows_of(const figures& f);
 
-std::string to_json(const std::vector<figures>& all);
+/// The table on standard output, with a summary of the targets.
+void print_table(const std::vector<row>& rows);
 
-/// Compares our counts with the baseline, in the form that `baseline_json` gives. Prints what has
-/// grown by more than 3 %, and returns how many have.
-int compare_with_baseline(const std::vector<figures>& all, const std::string& path);
-std::string baseline_json(const std::vector<figures>& all);
+std::string to_json(const std::vector<row>& rows);
+
+/// Compares our counts with the baseline, in the form that `baseline_json` gives. Prints them, and
+/// returns how many have grown by more than 3 %.
+int compare_with_baseline(const counts& counted, const std::string& path);
+
+/// `before`, as read from the file, with what has been counted now.
+std::string baseline_json(const counts& counted, const std::string& before);
 
 }  // namespace bench

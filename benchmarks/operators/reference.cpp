@@ -3,18 +3,21 @@
 // windows of 10 s by 1 s per station -> line protocol.
 #include "floors/reference.hpp"
 
+#include "harness/packet_source.hpp"
 #include "harness/replay_source.hpp"
 #include "operators/programs.hpp"
 
 #include <millrace/codec/json.hpp>
 #include <millrace/dsl/pipeline.hpp>
-#include <millrace/net/mqtt/decode.hpp>
 #include <millrace/windows/aggregates.hpp>
 
 #include <boost/describe/class.hpp>
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace bench {
 
@@ -27,68 +30,14 @@ BOOST_DESCRIBE_STRUCT(station_status, (), (station, bikes, at))
 
 namespace {
 
-/// Cuts packets out of a block of received bytes, again and again; a pass after the first moves
-/// the records' times on through the time of reception.
-class packet_source {
- public:
-  using value_type = millrace::message;
-
-  packet_source(const floors::packet_block& block, std::size_t passes)
-      : bytes_(millrace::shared_buffer::copy_of(block.bytes)),
-        size_(block.size),
-        span_(block.span),
-        passes_(passes) {}
-
-  class reader {
-   public:
-    explicit reader(const packet_source& from) : from_(from), left_(from.passes_) {}
-
-    millrace::poll_status poll(millrace::source_output<millrace::message>& out) {
-      namespace mqtt = millrace::mqtt;
-      const std::size_t room = out.room();
-      from_.bytes_.add_references(room);
-      std::size_t taken = 0;
-      for (; taken < room && at_ < from_.size_; ++taken) {
-        mqtt::frame frame;
-        const std::string_view rest{from_.bytes_.data() + at_, from_.size_ - at_};
-        if (mqtt::read_frame(rest, 1 << 20, frame) != mqtt::frame_status::complete) break;
-        mqtt::publish_packet packet;
-        if (mqtt::decode_publish(frame, mqtt::version::v3_1_1, packet)) break;
-        out.emit(millrace::message{from_.bytes_.adopt(), packet.topic, packet.payload, later_},
-                 later_);
-        at_ += frame.size;
-      }
-      from_.bytes_.drop_references(room - taken);
-      if (at_ == from_.size_) {
-        at_ = 0;
-        later_ += millrace::duration{from_.span_};
-        --left_;
-      }
-      return left_ == 0 ? millrace::poll_status::end : millrace::poll_status::more;
-    }
-
-   private:
-    const packet_source& from_;
-    std::size_t left_;
-    std::size_t at_ = 0;
-    millrace::timestamp later_{};
-  };
-
-  reader open(millrace::source_context&) const { return reader(*this); }
-
- private:
-  millrace::shared_buffer bytes_;
-  std::size_t size_;
-  std::int64_t span_;
-  std::size_t passes_;
-};
-
-floors::digest run_pipeline(const floors::packet_block& block, std::size_t passes) {
+floors::digest run_pipeline(const floors::packet_block& block, std::size_t passes,
+                            std::size_t workers = 1) {
   using namespace std::chrono_literals;
-  floors::digest d;
-  std::string line;
+  std::atomic<std::uint64_t> sum{0};  // one writer per worker
+  std::atomic<std::uint64_t> lines{0};
   const auto json = millrace::json.with({.timestamp_unit = millrace::json_time::milliseconds});
   millrace::pipeline p{"reference"};
+  p.parallelism(workers);
   p.source("packets", packet_source(block, passes))
       .decode<station_status>(json,
                               [](const millrace::message& m, station_status& s) {
@@ -101,15 +50,26 @@ floors::digest run_pipeline(const floors::packet_block& block, std::size_t passe
                  millrace::compose(millrace::sum(&station_status::bikes),
                                    millrace::min_of(&station_status::bikes),
                                    millrace::max_of(&station_status::bikes), millrace::count{}))
-      .to("lines", noting_sink([&d, &line](const auto& r) {
-            const auto& [sum, least, greatest, count] = r.value;
+      .to("lines", noting_sink([&sum, &lines, line = std::string()](const auto& r) mutable {
+            const auto& [total, least, greatest, count] = r.value;
             line.clear();
-            floors::write_line(line, r.key, sum, least, greatest, count,
+            floors::write_line(line, r.key, total, least, greatest, count,
                                r.window.max_timestamp().time_since_epoch().count());
+            floors::digest d;
             floors::add_line(d, line);
+            sum.fetch_add(d.sum, std::memory_order_relaxed);
+            lines.fetch_add(d.count, std::memory_order_relaxed);
           }));
   p.run();
-  return d;
+  return {sum, lines};
+}
+
+std::function<outcome(std::size_t)> ours(std::shared_ptr<const floors::packet_block> block,
+                                         std::size_t workers) {
+  return [block = std::move(block), workers](std::size_t passes) {
+    const floors::digest d = run_pipeline(*block, passes, workers);
+    return outcome{block->packets * passes, d.sum ^ d.count};
+  };
 }
 
 std::vector<contestant> prepare(scale s) {
@@ -117,15 +77,11 @@ std::vector<contestant> prepare(scale s) {
   const std::size_t packets = s == scale::small ? 8'192 : 65'536;
   auto block =
       std::make_shared<floors::packet_block>(floors::make_packets(packets, stations, 100'000));
-  const auto as = [block](auto run) {
-    return [block, run](std::size_t passes) {
-      const floors::digest d = run(*block, passes);
-      return outcome{block->packets * passes, d.sum ^ d.count};
-    };
-  };
-  return {{"ours", as(run_pipeline)}, {"floor", as([](const auto& b, std::size_t passes) {
-                                         return floors::reference_pipeline(b, passes, stations);
-                                       })}};
+  return {{"ours", ours(block, 1)}, {"floor", [block](std::size_t passes) {
+                                       const floors::digest d =
+                                           floors::reference_pipeline(*block, passes, stations);
+                                       return outcome{block->packets * passes, d.sum ^ d.count};
+                                     }}};
 }
 
 }  // namespace
@@ -141,6 +97,19 @@ benchmark reference_pipeline() {
       .many = 85,
       .goals = {{"1", "floor", goal::of::instructions, 1.25}, {"1", "floor", goal::of::time, 1.3}},
       .prepare = prepare};
+}
+
+benchmark reference_parallel() {
+  return {.name = "reference_parallel",
+          .what = "the reference pipeline on two workers against one; needs two free cores",
+          .clock = clock_kind::wall,
+          .passes = 20,
+          .goals = {{"14", "1 worker", goal::of::speed, 1.8}},
+          .prepare = [](scale) {
+            auto block = std::make_shared<floors::packet_block>(
+                floors::make_packets(65'536, 1'000, 100'000));
+            return std::vector<contestant>{{"ours", ours(block, 2)}, {"1 worker", ours(block, 1)}};
+          }};
 }
 
 }  // namespace bench

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keyed event-time windows: tumbling (W2), sliding with few slides, sliding with many (W3).
+#include "floors/bucket_windows.hpp"
 #include "floors/panes.hpp"
 #include "floors/two_stacks.hpp"
 
@@ -125,16 +126,79 @@ block_pointer make_block(const floors::block_options& o) {
 }  // namespace
 
 benchmark keyed_window() {
-  return {.name = "keyed_window",
+  return {
+      .name = "keyed_window",
+      .what =
+          "sliding 10 s by 1 s: sum, min, max, count; 10,000 keys, 100,000 events/s, 1 % "
+          "late by up to 2 s",
+      .passes = 100,
+      .few = 60,
+      .many = 75,
+      .goals = {{"3", "floor", goal::of::instructions, 1.5},
+                {"3", "buckets", goal::of::instructions_saved, 8}},
+      .counted = {"ours", "floor", "buckets"},
+      .prepare = [](scale) {
+        const auto block = make_block({.late_per_thousand = 10});
+        auto all = totals_contestants(block, {});
+        all.push_back({"buckets",
+                       [block](std::size_t passes) {
+                         floors::digest d;
+                         run_floor<floors::bucket_windows, floors::totals>(
+                             *block, passes, {},
+                             [&d](std::uint64_t key, std::int64_t end, const floors::totals& t) {
+                               add_totals(d, key, end, t.sum, t.least, t.greatest, t.count);
+                             });
+                         return outcome_of(*block, passes, d);
+                       },
+                       5});
+        return all;
+      }};
+}
+
+// Events come so densely that what windows cost when they fire hardly counts.
+benchmark window_length() {
+  return {.name = "window_length",
           .what =
-              "sliding 10 s by 1 s: sum, min, max, count; 10,000 keys, 100,000 events/s, 1 % "
-              "late by up to 2 s",
+              "cost of an event in windows of 60 s by 1 s against 10 s by 1 s; 1,000 keys, "
+              "1,000,000 events/s",
+          .passes = 100,
+          .few = 120,
+          .many = 180,
+          .goals = {{"4", "10 s by 1 s", goal::of::instructions, 1.05},
+                    {"4", "10 s by 1 s", goal::of::time, 1.05}},
+          .counted = {"60 s by 1 s", "10 s by 1 s"},
+          .compare = results::different,
+          .prepare = [](scale s) {
+            const auto block = make_block({.events = s == scale::small ? 8'192U : 1U << 16U,
+                                           .keys = 1'000,
+                                           .per_second = s == scale::small ? 8'192U : 1'000'000U});
+            auto long_ones = totals_contestants(block, {.panes = 60, .keys = 1'000})[0];
+            auto short_ones = totals_contestants(block, {.panes = 10, .keys = 1'000})[0];
+            long_ones.name = "60 s by 1 s";
+            short_ones.name = "10 s by 1 s";
+            return std::vector<contestant>{long_ones, short_ones};
+          }};
+}
+
+benchmark window_disorder() {
+  return {.name = "window_disorder",
+          .what =
+              "sliding 10 s by 1 s: 10 % of the events late by up to 2 s against none; 10,000 "
+              "keys, 100,000 events/s",
           .passes = 100,
           .few = 60,
           .many = 75,
-          .goals = {{"3", "floor", goal::of::instructions, 1.5}},
+          .goals = {{"4", "in order", goal::of::instructions, 1.2},
+                    {"4", "in order", goal::of::time, 1.2}},
+          .counted = {"10 % late", "in order"},
+          .compare = results::different,
           .prepare = [](scale) {
-            return totals_contestants(make_block({.late_per_thousand = 10}), {});
+            const floors::window_options o{.bound = 2 * floors::second};
+            auto late = totals_contestants(make_block({.late_per_thousand = 100}), o)[0];
+            auto in_order = totals_contestants(make_block({}), o)[0];
+            late.name = "10 % late";
+            in_order.name = "in order";
+            return std::vector<contestant>{late, in_order};
           }};
 }
 
@@ -158,6 +222,7 @@ benchmark long_window() {
           .passes = 200,
           .few = 20,
           .many = 40,
+          .quick = false,
           .prepare = [](scale s) {
             const std::uint64_t keys = s == scale::small ? 1'000 : 10'000;
             return moments_contestants<floors::two_stack_windows>(

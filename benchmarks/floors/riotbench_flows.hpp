@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The dataflows of RIoTBench by hand: a scanner that knows the document, states in a vector by
+/// number of the sensor. Not thread safe.
+#pragma once
+
+#include "floors/reference.hpp"
+#include "floors/riotbench.hpp"
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace floors::riot {
+
+struct city_record {
+  std::string_view source;
+  double longitude = 0;
+  double latitude = 0;
+  observations values{};
+  std::int64_t at = 0;  ///< milliseconds
+};
+
+__attribute__((always_inline)) inline bool read_city(std::string_view json,
+                                                     city_record& out) noexcept {
+  field_scanner in(json.data());
+  std::string_view unit;
+  std::string_view name;
+  if (!in.text(R"({"e":[{"u":"string","n":"source","sv":")") || !in.string(out.source) ||
+      !in.text(R"(},{"v":")") || !in.number(out.longitude) ||
+      !in.text(R"(","u":"lon","n":"longitude"},{"v":")") || !in.number(out.latitude) ||
+      !in.text(R"(","u":"lat","n":"latitude"})")) {
+    return false;
+  }
+  for (std::size_t k = 0; k < kinds; ++k) {
+    if (!in.text(R"(,{"v":")") || !in.number(out.values[k]) || !in.text(R"(","u":")") ||
+        !in.string(unit) || !in.text(R"(,"n":")") || !in.string(name) || !in.text("}")) {
+      return false;
+    }
+  }
+  return in.text(R"(],"bt":)") && in.integer(out.at) && in.text("}") &&
+         in.ends_at(json.data() + json.size());
+}
+
+/// Calls `visit(record)` for the records of known sensors, pass after pass.
+template <class Visit>
+bool known_records(const document_block& block, std::size_t passes, const bloom_filter& known,
+                   Visit&& visit) {
+  for (std::size_t p = 0; p < passes; ++p) {
+    const std::int64_t later = static_cast<std::int64_t>(p) * block.span;
+    for (std::size_t i = 0; i < block.places.size(); ++i) {
+      city_record r;
+      if (!read_city(block[i], r)) return false;
+      if (!known.contains(r.source)) continue;
+      r.at = r.at * 1000 + later;
+      visit(r);
+    }
+  }
+  return true;
+}
+
+inline void limit_ranges(observations& o) noexcept {
+  for (std::size_t k = 0; k < kinds; ++k) {
+    if (o[k] < least[k] || o[k] > greatest[k]) o[k] = null;
+  }
+}
+
+inline digest etl(const document_block& block, std::size_t passes, std::uint64_t sensors) {
+  digest d;
+  const bloom_filter known(sensors);
+  station_index index(sensors);
+  std::vector<std::array<interpolation, kinds>> states(sensors);
+  std::string text;
+  known_records(block, passes, known, [&](city_record& r) {
+    limit_ranges(r.values);
+    auto& state = states[index(r.source)];
+    for (std::size_t k = 0; k < kinds; ++k) r.values[k] = state[k](r.values[k]);
+    text.clear();
+    write_senml(text, r.source, r.longitude, r.latitude, r.values, r.at / 1000);
+    add_text(d, text);
+  });
+  return d;
+}
+
+/// What STATS and PRED publish, added up.
+struct flow_totals {
+  double sum = 0;
+  std::uint64_t count = 0;
+  std::uint64_t distinct = 0;
+};
+
+inline flow_totals stats(const document_block& block, std::size_t passes, std::uint64_t sensors) {
+  struct state {
+    std::array<kalman, kinds> filters;
+    std::array<sliding_regression, kinds> lines;
+    std::array<block_moment, kinds> moments;
+    bool seen = false;
+  };
+  flow_totals t;
+  const bloom_filter known(sensors);
+  station_index index(sensors);
+  std::vector<state> states(sensors);
+  known_records(block, passes, known, [&](const city_record& r) {
+    state& s = states[index(r.source)];
+    for (std::size_t k = 0; k < kinds; ++k) {
+      const double line = s.lines[k](s.filters[k](r.values[k]));
+      if (line == line) {
+        t.sum += line;
+        ++t.count;
+      }
+      const double moment = s.moments[k](r.values[k]);
+      if (moment == moment) {
+        t.sum += moment;
+        ++t.count;
+      }
+    }
+    if (!s.seen) ++t.distinct;
+    s.seen = true;
+  });
+  return t;
+}
+
+/// Error of the line's prediction of air quality against the block average, and the leaf.
+inline flow_totals pred(const document_block& block, std::size_t passes, std::uint64_t sensors) {
+  flow_totals t;
+  const bloom_filter known(sensors);
+  station_index index(sensors);
+  std::vector<block_average> states(sensors);
+  const auto all = models();
+  known_records(block, passes, known, [&](const city_record& r) {
+    const model& m = r.at >= all[1].from ? all[1] : all[0];
+    const double mean = states[index(r.source)](r.values[4]);
+    t.distinct += static_cast<std::uint64_t>(m.leaf(r.values));
+    ++t.count;
+    if (mean == mean) t.sum += std::abs(m.line(r.values) - mean) / mean;
+  });
+  return t;
+}
+
+}  // namespace floors::riot
