@@ -109,7 +109,7 @@ function orderLayers(layers) {
 // `down`: layers from top to bottom, for narrow screens. Sets x, y (centres); returns the size.
 function placeItems(layers, down) {
   const box = down ? { w: 164, h: 76 } : { w: 176, h: 76 };
-  const along = down ? box.h + 46 : box.w + 84;
+  const along = down ? box.h + 54 : box.w + 96;
   const size = item => item.node === null ? 22 : (down ? box.w : box.h) + 18;
   const widths = layers.map(layer => layer.reduce((sum, item) => sum + size(item), 0));
   const most = Math.max(...widths);
@@ -129,20 +129,20 @@ function placeItems(layers, down) {
 
 function edgePath(way, box, down) {
   const half = down ? box.h / 2 : box.w / 2;
-  const point = (item, side) => {
-    const shift = item.node === null ? 0 : side * half;
-    return down ? [item.x, item.y + shift] : [item.x + shift, item.y];
-  };
+  // Beside boxes it runs straight, so that it touches none.
+  const point = (item, side) =>
+    down ? [item.x, item.y + side * half] : [item.x + side * half, item.y];
   let [x, y] = point(way[0], 1);
   let path = `M${x},${y}`;
   let middle = null;
   for (let k = 1; k < way.length; ++k) {
-    const [nx, ny] = point(way[k], k === way.length - 1 ? -1 : 0);
+    const [nx, ny] = point(way[k], -1);
     const mx = (x + nx) / 2;
     const my = (y + ny) / 2;
     path += down ? `C${x},${my} ${nx},${my} ${nx},${ny}` : `C${mx},${y} ${mx},${ny} ${nx},${ny}`;
     middle = [mx, my];
-    [x, y] = [nx, ny];
+    [x, y] = point(way[k], 1);
+    if (way[k].node === null) path += `L${x},${y}`;
   }
   return { path, middle };
 }
@@ -159,9 +159,11 @@ function drawGraph(plan, down, select) {
   const drawnEdges = edges.map(edge => {
     const { path, middle } = edgePath(edge.way, box, down);
     const line = svg('path', { class: 'edge', d: path });
-    const label = svg('text', { class: 'edge-label', x: middle[0], y: middle[1] - 4 });
-    root.append(line, label);
-    return { ...edge, line, label };
+    const text = dy => svg('text', { class: 'edge-label', x: middle[0], y: middle[1] + dy });
+    const label = text(-5);
+    const queue = text(11);
+    root.append(line);
+    return { ...edge, line, label, queue };
   });
   const drawnNodes = plan.nodes.map((node, i) => {
     const { x, y } = items[i];
@@ -194,7 +196,8 @@ function drawGraph(plan, down, select) {
     root.append(group);
     return { node, group, rate, more, busy, blocked, room: box.w - 20 };
   });
-  return { root, nodes: drawnNodes, edges: drawnEdges };
+  for (const edge of drawnEdges) root.append(edge.label, edge.queue);
+  return { root, width, nodes: drawnNodes, edges: drawnEdges };
 }
 
 function updateGraph(drawn, plan, status, selected) {
@@ -223,10 +226,10 @@ function updateGraph(drawn, plan, status, selected) {
     const rate = plan.nodes[edge.to].inputs.length === 1 ? to.in : from.out;
     const full = to.fill !== null && edge.input.route !== 'same_thread' ? to.fill : null;
     const pressure = Math.max(full || 0, to.blocked, Math.min(from.held_up, to.held_up));
-    const parts = [edge.input.output, rateText(rate),
-                   full === null ? '' : 'queue ' + shareText(full)];
-    edge.label.textContent = parts.filter(part => part !== '').join(' · ');
-    edge.label.classList.toggle('full', pressure > 0.5);
+    edge.label.textContent = (edge.input.output === '' ? '' : edge.input.output + ' ') +
+      rateText(rate);
+    edge.queue.textContent = full === null ? '' : 'queue ' + shareText(full);
+    edge.queue.classList.toggle('full', full > 0.5);
     edge.line.setAttribute('stroke-width', 1.5 + Math.min(Math.log10(1 + rate), 5));
     edge.line.setAttribute('class', 'edge' + (edge.input.auxiliary ? ' auxiliary' : '') +
       (edge.input.route === 'same_thread' ? '' : ' crosses') +

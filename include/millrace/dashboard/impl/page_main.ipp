@@ -13,7 +13,6 @@ let plan = null;
 let drawn = null;
 let history = null;
 let status = null;
-const narrow = matchMedia('(max-width: 700px)');
 const selected = () => decodeURIComponent(location.hash.slice(1));
 const select = name => {
   location.hash = selected() === name ? '' : encodeURIComponent(name);
@@ -25,8 +24,12 @@ async function ask(path) {
   return response.json();
 }
 
+// From left to right where that is readable, else from top to bottom.
 function draw() {
-  drawn = drawGraph(plan, narrow.matches, select);
+  const room = byId('graph').clientWidth;
+  drawn = drawGraph(plan, false, select);
+  if (drawn.width * 0.7 > room) drawn = drawGraph(plan, true, select);
+  drawn.room = room;
   byId('graph').replaceChildren(drawn.root);
 }
 
@@ -44,10 +47,11 @@ function show() {
   showFinding('bottleneck', status.bottleneck);
   showFinding('stall', status.stall);
   byId('stop').hidden = byId('savepoint').hidden = !status.writable || status.state !== 'running';
-  updateGraph(drawn, plan, status, selected());
   const panel = selected() === '' ? null : detailsPanel(plan, status, selected(), history);
   byId('details').hidden = panel === null;
   byId('details').replaceChildren(...(panel || []));
+  if (byId('graph').clientWidth !== drawn.room) draw();
+  updateGraph(drawn, plan, status, selected());
   const letters = status.last_dead_letters;
   byId('letters').hidden = letters.length === 0 || panel !== null;
   byId('letters').replaceChildren(html('h3', {}, 'Last dead letters'),
@@ -97,7 +101,7 @@ byId('savepoint').addEventListener('click',
   () => askFor('/savepoint', 'Writes a savepoint; the pipeline goes on.'));
 addEventListener('hashchange', () => { history = null; show(); refresh(); });
 document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
-narrow.addEventListener('change', () => { if (plan !== null) { draw(); show(); } });
+addEventListener('resize', () => { if (plan !== null) show(); });
 loop();
 )page";
 
