@@ -9,7 +9,7 @@
 ///     writer->add({.operator_name = "stats", .type = type}, snapshot_bytes);    // from any worker
 ///     writer->finish(env, [](result<checkpoint_manifest> done) { ... });
 ///
-///     if (auto latest = store->latest_complete().value()) { store->read(latest->manifest...) }
+///     auto latest = store->latest_complete();    // and read(chunk) for each chunk of its parts
 #pragma once
 
 #include <millrace/base/background_jobs.hpp>
@@ -68,8 +68,8 @@ class checkpoint_writer {
   checkpoint_writer& operator=(const checkpoint_writer&) = delete;
   ~checkpoint_writer();
 
-  /// Greater than that of every checkpoint that is there. The id of one that was never completed may
-  /// be given again after a restart.
+  /// Greater than that of every checkpoint that is there. The id of one that was never completed
+  /// may be given again after a restart.
   std::uint64_t id() const noexcept;
 
   /// Adds the state of an operator's instance. `part.chunks` are what it builds on: those of its
@@ -79,9 +79,8 @@ class checkpoint_writer {
 
   /// Completes the checkpoint, then removes old ones, then calls `done` on the worker of `env`:
   /// with the manifest when everything is on the medium, or with what went wrong; then there is no
-  /// such checkpoint. (When the disk fails at the very last step and refuses to remove the
-  /// manifest, too, the error says that it may be found after a crash: sound, as every other.) Call
-  /// it once.
+  /// such checkpoint. (When the disk fails at the very last step and refuses to remove the manifest
+  /// as well, the error says that it may be found after a crash: sound, as every other.) Once.
   void finish(environment& env, std::function<void(result<checkpoint_manifest>)> done);
 
   /// Removes what was written.

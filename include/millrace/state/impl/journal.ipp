@@ -54,7 +54,7 @@ MILLRACE_DECL result<void> journal::may_append(std::size_t bytes, std::size_t la
                                     " bytes; journal_options::most_record_bytes is " +
                                     std::to_string(options_.most_record_bytes)};
   } else {
-    const auto waiting = pending_.size() + (flight_ ? flight_->frames.size() : 0);
+    const auto waiting = pending_.size() + (flight_ ? flight_->bytes : 0);
     // One batch always fits: nobody could ever append it otherwise.
     if (waiting == 0 || waiting + bytes <= options_.most_pending_bytes) return {};
     refusal = {errc::overloaded, std::to_string(waiting) +
@@ -94,7 +94,7 @@ MILLRACE_DECL result<std::uint64_t> journal::append(std::span<const std::string_
 
 MILLRACE_DECL void journal::after_append() {
   counters_->pending_bytes.set(
-      static_cast<std::int64_t>(pending_.size() + (flight_ ? flight_->frames.size() : 0)));
+      static_cast<std::int64_t>(pending_.size() + (flight_ ? flight_->bytes : 0)));
   if (pending_.size() >= options_.commit_bytes || pending_.records() >= options_.commit_records) {
     due_ = true;
     start_commit();
@@ -126,6 +126,7 @@ MILLRACE_DECL void journal::start_commit() {
   due_ = false;
   flight_ = std::make_shared<job>();
   flight_->end_offset = next_offset_;
+  flight_->bytes = pending_.size();
   flight_->durable = log_->durable_end();
   flight_->first_time = pending_.frames().front().first;
   flight_->last_time = pending_.frames().back().last;

@@ -2,41 +2,16 @@
 #pragma once
 
 #include <millrace/base/crc32c.hpp>
+#include <millrace/state/detail/journal_bytes.hpp>
 #include <millrace/state/journal_format.hpp>
-#include <millrace/state/snapshot.hpp>
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <utility>
 
 namespace millrace {
 
 namespace detail {
-
-inline constexpr std::string_view journal_magic = "MRJOURNL";
-inline constexpr std::uint32_t frame_magic = 0x664a524d;  // "MRJf"
-
-template <class T>
-T load_number(const char* at) noexcept {
-  unsigned_of_size<sizeof(T)> bits;
-  std::memcpy(&bits, at, sizeof bits);
-  return std::bit_cast<T>(little_endian(bits));
-}
-
-template <class T>
-void store_number(char* at, T value) noexcept {
-  const auto bits = little_endian(std::bit_cast<unsigned_of_size<sizeof(T)>>(value));
-  std::memcpy(at, &bits, sizeof bits);
-}
-
-/// Of the place and the header behind its own checksum.
-inline std::uint32_t frame_header_checksum(const char* header, const journal_place& place) {
-  char numbers[16];
-  store_number(numbers, place.journal);
-  store_number(numbers + 8, place.position);
-  return crc32c({header + 8, journal_frame::header_bytes - 8}, crc32c({numbers, sizeof numbers}));
-}
 
 inline bool all_zero(std::string_view bytes) noexcept {
   return bytes.find_first_not_of('\0') == std::string_view::npos;

@@ -189,6 +189,7 @@ struct journal::job {
   journal_frames frames{};
   std::uint64_t end_offset = 0;
   std::uint64_t durable = 0;  // before this job
+  std::size_t bytes = 0;      // about; the frames belong to the journal's thread
   timestamp first_time{};
   timestamp last_time{};
   bool last = false;  // the journal is being closed

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// Numbers in the headers of a journal, and what a frame's header is checked with. Pure functions.
+#pragma once
+
+#include <millrace/base/crc32c.hpp>
+#include <millrace/state/journal_format.hpp>
+#include <millrace/state/snapshot.hpp>
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace millrace::detail {
+
+inline constexpr std::string_view journal_magic = "MRJOURNL";
+inline constexpr std::uint32_t frame_magic = 0x664a524d;  // "MRJf"
+
+template <class T>
+T load_number(const char* at) noexcept {
+  unsigned_of_size<sizeof(T)> bits;
+  std::memcpy(&bits, at, sizeof bits);
+  return std::bit_cast<T>(little_endian(bits));
+}
+
+template <class T>
+void store_number(char* at, T value) noexcept {
+  const auto bits = little_endian(std::bit_cast<unsigned_of_size<sizeof(T)>>(value));
+  std::memcpy(at, &bits, sizeof bits);
+}
+
+/// Of the place and the header behind its own checksum.
+inline std::uint32_t frame_header_checksum(const char* header, const journal_place& place) {
+  char numbers[16];
+  store_number(numbers, place.journal);
+  store_number(numbers + 8, place.position);
+  return crc32c({header + 8, journal_frame::header_bytes - 8}, crc32c({numbers, sizeof numbers}));
+}
+
+}  // namespace millrace::detail
