@@ -44,7 +44,7 @@ int main() {
     ctx.processing_timer_at(ctx.now() + 1min);
   };
   auto on_timer = [](millrace::timestamp, door&, auto& ctx) {
-    const bool silent = ctx.clock() == millrace::timer_clock::processing;
+    const bool silent = ctx.clock() == millrace::time_domain::processing_time;
     ctx.emit(ctx.key() + (silent ? " is silent" : " has been open for 5 minutes"));
   };
   auto watched = p.source("reports", millrace::memory::source(reports))

@@ -218,9 +218,9 @@ TEST_CASE("a time to live that nobody could end is refused") {
 
 TEST_CASE("a map or list keeps to its limit") {
   struct nobody {
-    timestamp clock_time(timer_clock) const { return {}; }
-    timestamp passed_time(timer_clock) const { return {}; }
-    void expire_at(timer_clock, timestamp) const {}
+    timestamp clock_time(time_domain) const { return {}; }
+    timestamp passed_time(time_domain) const { return {}; }
+    void expire_at(time_domain, timestamp) const {}
   } ctx;
   map_state<int, int, state_options{.limit = 2}> map;
   CHECK(map.put(ctx, 1, 10));

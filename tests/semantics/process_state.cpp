@@ -32,11 +32,11 @@ struct everything {
   map_state<int, int,
             state_options{.limit = program::map_limit,
                           .ttl = ticks(program::map_ttl),
-                          .clock = timer_clock::processing}>
+                          .clock = time_domain::processing_time}>
       map;
   reducing_state<int, std::plus<>,
                  state_options{.ttl = ticks(program::sum_ttl),
-                               .clock = timer_clock::processing,
+                               .clock = time_domain::processing_time,
                                .refresh = ttl_refresh::on_read}>
       sum;
 };
@@ -102,7 +102,7 @@ struct on_timer {
   void operator()(timestamp time, everything& s, Context& ctx) const {
     const auto n = time.time_since_epoch().count();
     std::string what = "timer ";
-    if (ctx.clock() == timer_clock::processing) {
+    if (ctx.clock() == time_domain::processing_time) {
       what = "wall timer ";
       s.map.put(ctx, 7, static_cast<int>(n));
     } else if (s.value.get(ctx) != nullptr && n < INT64_MAX - 1000) {
@@ -189,12 +189,35 @@ TEST_CASE("processing-time timers fire once after a restore, at once if their ti
 }
 
 TEST_CASE("a wall clock that jumps ahead is noticed within a minute") {
+  const timestamp far = oracle::at(3'600'000'000);
+  const auto set_far = [far](const event&, everything&, auto& ctx) {
+    ctx.processing_timer_at(far);
+  };
+  using far_op =
+      process_operator<int, everything, std::string, decltype(set_far), no_timer, on_timer>;
+  auto keys = std::make_shared<key_table<int>>();
+  testing::operator_harness<far_op, event> h([&] { return far_op(set_far, {}, {}, keys); });
+  h.open();
+  h.push({{{1, 5, 6, 0}, oracle::at(5)}}, {keys->find_or_insert(1)});
+  h.env().wall = far - std::chrono::seconds(30);
+  h.advance(std::chrono::seconds(59));
+  CHECK(h.results().empty());
+  h.advance(std::chrono::seconds(1));
+  CHECK(h.results().size() == 1);
+}
+
+TEST_CASE("a wall clock that is set back stands still: what has expired stays unseen") {
   auto keys = std::make_shared<key_table<int>>();
   driver::harness h([&] { return op({}, {}, {}, keys); });
+  h.env().wall = oracle::at(1'000);
   h.open();
-  h.env().wall = oracle::at(-1'000'000'000'000);
-  h.push({{{1, 5, 6, 0}, oracle::at(5)}}, {keys->find_or_insert(1)});
-  h.env().wall = oracle::at(0);
-  h.advance(std::chrono::minutes(1));
-  CHECK(h.results().size() == 2);
+  const auto push = [&](int value) {
+    h.push({{{1, 5, value, 0}, oracle::at(5)}}, {keys->find_or_insert(1)});
+    return h.results().back().value;
+  };
+  CHECK(push(4) == "1 record 0:  s4");
+  h.env().wall = oracle::at(1'000 + program::sum_ttl);
+  CHECK(push(7) == "1 record 0: ");
+  h.env().wall = oracle::at(1'000);
+  CHECK(push(7) == "1 record 0: ");
 }

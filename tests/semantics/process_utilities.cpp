@@ -34,15 +34,15 @@ std::vector<std::string> lines(const std::vector<testing::emitted<event>>& all) 
 struct situation {
   oracle::stream_shape shape;
   std::vector<oracle::timed_step> script;
-  timer_clock clock = timer_clock::event;
-  bool wall() const { return clock == timer_clock::processing; }
+  time_domain clock = time_domain::event_time;
+  bool wall() const { return clock == time_domain::processing_time; }
 };
 
 situation random_situation(random_source& random, bool both_clocks) {
   situation s;
   s.shape = oracle::random_shape(random);
   if (random.one_in(2)) s.shape.lag = std::max(s.shape.lag, s.shape.disorder);
-  if (both_clocks && random.one_in(3)) s.clock = timer_clock::processing;
+  if (both_clocks && random.one_in(3)) s.clock = time_domain::processing_time;
   s.script = oracle::timed_script(random, s.shape, both_clocks ? random.between(1, 30) : 0);
   return s;
 }

@@ -29,7 +29,7 @@ class clock_alarm {
   timestamp tick() noexcept { return now_ = std::max(now_, env_->now()); }
   void restore(timestamp now) noexcept { now_ = std::max(now_, now); }
 
-  /// Goes off when the clock has passed `time`, or an hour from now at the latest. Only the
+  /// Goes off when the clock has passed `time`, or a minute from now at the latest. Only the
   /// earliest alarm counts. O(1) if one that is as early is set.
   void set(timestamp time) {
     if (timer_ != 0 && due_ <= time) return;
@@ -48,7 +48,7 @@ class clock_alarm {
   }
 
  private:
-  static constexpr duration longest = std::chrono::hours{1};  // the wall clock may jump
+  static constexpr duration longest = std::chrono::minutes{1};  // the wall clock may jump
 
   environment* env_ = nullptr;
   std::function<void()> resume_;

@@ -25,7 +25,7 @@ namespace millrace {
 
 struct deduplicate_options {
   duration within{};  ///< a record is a duplicate if its id has passed less than this before
-  timer_clock clock = timer_clock::event;
+  time_domain clock = time_domain::event_time;
   ttl_refresh refresh = ttl_refresh::on_write;  ///< on_read: duplicates prolong the time, too
   std::size_t most_ids = 65536;  ///< per key; beyond them ids pass and are not remembered
 
@@ -67,7 +67,7 @@ class seen_ids {
   bool empty() const noexcept { return ids_.empty(); }
 
   /// \see expiring_state
-  timestamp expire(timer_clock clock, timestamp now) {
+  timestamp expire(time_domain clock, timestamp now) {
     timestamp next = max_timestamp;
     if (clock != clock_) return next;
     std::erase_if(ids_, [&](const auto& entry) {
@@ -112,7 +112,7 @@ class seen_ids {
   };
 
   std::unordered_map<Id, deadline, hash> ids_;
-  timer_clock clock_ = timer_clock::event;
+  time_domain clock_ = time_domain::event_time;
   std::int64_t within_ = 0;
 };
 
@@ -143,7 +143,7 @@ class seen_key {
   bool empty() const noexcept { return !seen_; }
 
   /// \see expiring_state
-  timestamp expire(timer_clock clock, timestamp now) noexcept {
+  timestamp expire(time_domain clock, timestamp now) noexcept {
     if (!seen_ || clock != clock_) return max_timestamp;
     if (!until_.passed(now)) return until_.free_at(0);
     seen_ = false;
@@ -152,7 +152,7 @@ class seen_key {
 
  private:
   deadline until_;
-  timer_clock clock_ = timer_clock::event;
+  time_domain clock_ = time_domain::event_time;
   bool seen_ = false;
 
   BOOST_DESCRIBE_CLASS(seen_key, (), (), (), (until_, clock_, seen_))

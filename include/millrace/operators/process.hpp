@@ -4,6 +4,7 @@
 /// outputs; with one input or two that share the state. Not thread safe: one copy per worker.
 #pragma once
 
+#include <millrace/operators/clock_alarm.hpp>
 #include <millrace/operators/process_context.hpp>
 #include <millrace/operators/process_timers.hpp>
 #include <millrace/state/keyed_state.hpp>
@@ -37,11 +38,14 @@ class process_operator {
         states_(keys),
         timers_(std::move(keys)) {}
 
-  void open(context& c) { wake(c); }
+  void open(context& c) {
+    start(c);
+    wake();
+  }
 
   template <class T>
   void process(const T& value, context& c) {
-    run(c, timer_clock::event,
+    run(c, time_domain::event_time,
         [&](State& state, view& v) { std::invoke(on_left_, value, state, v); });
   }
   template <class T>
@@ -50,36 +54,37 @@ class process_operator {
   }
   template <class T>
   void process_right(const T& value, context& c) {
-    run(c, timer_clock::event,
+    run(c, time_domain::event_time,
         [&](State& state, view& v) { std::invoke(on_right_, value, state, v); });
   }
 
   progress on_watermark(timestamp watermark, context& c) {
+    start(c);
     const bool all =
-        timers_.advance(timer_clock::event, watermark, [&](slot_index slot, timestamp time) {
+        timers_.advance(time_domain::event_time, watermark, [&](slot_index slot, timestamp time) {
           timers_.event_time_reached(time);
           c.set_current(time, slot);
-          return fire(timer_clock::event, time, c);
+          return fire(time_domain::event_time, time, c);
         });
     if (!all) return progress::suspended;
     timers_.event_time_reached(watermark);
-    if constexpr (expires) free_expired(timer_clock::event, watermark);
+    if constexpr (expires) free_expired(time_domain::event_time, watermark);
     return progress::done;
   }
 
   /// The wall clock has reached something, or downstream takes records again.
   void on_resume(context& c) {
     if (timers_.next_processing_time() == max_timestamp) return;
-    const timestamp now = c.env().now();
+    const timestamp now = alarm_.tick();
     const timestamp emit_time = saturating_add(c.watermark(), one_tick);
     const bool all =
-        timers_.advance(timer_clock::processing, now, [&](slot_index slot, timestamp time) {
+        timers_.advance(time_domain::processing_time, now, [&](slot_index slot, timestamp time) {
           c.set_current(emit_time, slot);
-          return fire(timer_clock::processing, time, c);
+          return fire(time_domain::processing_time, time, c);
         });
     if (!all) return;  // called again when downstream takes records
-    if constexpr (expires) free_expired(timer_clock::processing, now);
-    wake(c);
+    if constexpr (expires) free_expired(time_domain::processing_time, now);
+    wake();
   }
 
   void on_end(context&) { alarm_.cancel(); }
@@ -88,13 +93,17 @@ class process_operator {
   void save(snapshot_writer& to) const {
     states_.save(to);
     timers_.save(to);
+    save_value(to, alarm_.now());
   }
   void restore(snapshot_reader& from) {
     states_.restore(from);
     timers_.restore(from);
+    timestamp now = min_timestamp;
+    restore_value(from, now);
+    alarm_.restore(now);
     if constexpr (expires) {
       states_.for_each([this](slot_index slot, State& state) {
-        for (const auto clock : {timer_clock::event, timer_clock::processing}) {
+        for (const auto clock : {time_domain::event_time, time_domain::processing_time}) {
           timers_.expiries(clock).at(slot, expire_state(state, clock, min_timestamp));
         }
       });
@@ -105,7 +114,7 @@ class process_operator {
   static constexpr bool expires = has_expiring_state<State>;
 
   template <class F>
-  void run(context& c, timer_clock clock, F&& f) {
+  void run(context& c, time_domain clock, F&& f) {
     const slot_index slot = c.slot();
     view v(c, timers_, alarm_, clock, expires);
     State& state = states_.obtain(slot);
@@ -117,14 +126,14 @@ class process_operator {
     }
   }
 
-  bool fire(timer_clock clock, [[maybe_unused]] timestamp time, context& c) {
+  bool fire(time_domain clock, [[maybe_unused]] timestamp time, context& c) {
     if constexpr (!std::is_same_v<OnTimer, no_timer>) {
       run(c, clock, [&](State& state, view& v) { std::invoke(on_timer_, time, state, v); });
     }
     return !c.downstream_blocked();
   }
 
-  void free_expired(timer_clock clock, timestamp now) {
+  void free_expired(time_domain clock, timestamp now) {
     timers_.expiries(clock).advance(now, [&](slot_index slot) {
       State* state = states_.find(slot);
       if (state == nullptr) return max_timestamp;
@@ -134,9 +143,14 @@ class process_operator {
     });
   }
 
-  void wake(context& c) {
+  // A watermark may come before `open`, when state has been restored.
+  void start(context& c) {
+    if (!std::exchange(started_, true)) alarm_.open(c);
+  }
+
+  void wake() {
     const timestamp next = timers_.next_processing_time();
-    if (next != max_timestamp) alarm_.set(c.env(), next, [c = &c] { c->request_resume(); });
+    if (next != max_timestamp) alarm_.set(saturating_sub(next, one_tick));
   }
 
   OnLeft on_left_;
@@ -144,7 +158,8 @@ class process_operator {
   OnTimer on_timer_;
   keyed_state<K, State> states_;
   process_timers<K> timers_;
-  wall_alarm alarm_;
+  clock_alarm alarm_;
+  bool started_ = false;
 };
 
 }  // namespace millrace

@@ -3,6 +3,7 @@
 /// What a process function sees of its surroundings. Not thread safe.
 #pragma once
 
+#include <millrace/operators/clock_alarm.hpp>
 #include <millrace/operators/context.hpp>
 #include <millrace/operators/process_timers.hpp>
 
@@ -20,8 +21,8 @@ class process_context {
  public:
   /// `clock`: what is being worked on is a record or event-time timer, or a processing-time timer.
   /// `expires`: the state may have times to live.
-  process_context(operator_context<Out>& base, process_timers<K>& timers, wall_alarm& alarm,
-                  timer_clock clock, bool expires) noexcept
+  process_context(operator_context<Out>& base, process_timers<K>& timers, clock_alarm& alarm,
+                  time_domain clock, bool expires) noexcept
       : base_(base), timers_(timers), alarm_(alarm), clock_(clock), expires_(expires) {}
 
   /// Emits under the time of the current record or timer. In a processing-time timer: under the
@@ -44,26 +45,28 @@ class process_context {
   timestamp time() const noexcept { return base_.time(); }
   timestamp watermark() const noexcept { return base_.watermark(); }
 
-  /// Wall-clock time.
-  timestamp now() { return base_.env().now(); }
+  /// Wall-clock time; if the clock is set back, the latest time it has shown.
+  timestamp now() { return alarm_.tick(); }
 
   /// Which clock the timer being called follows; `event` for records.
-  timer_clock clock() const noexcept { return clock_; }
+  time_domain clock() const noexcept { return clock_; }
 
   /// `on_timer` is called for this key when the watermark reaches `time`; once, however often it is
   /// set. A time that has passed fires with the next watermark. O(log timers)
-  void timer_at(timestamp time) { timers_.of(timer_clock::event).set(base_.slot(), time); }
-  void delete_timer(timestamp time) { timers_.of(timer_clock::event).erase(base_.slot(), time); }
+  void timer_at(timestamp time) { timers_.of(time_domain::event_time).set(base_.slot(), time); }
+  void delete_timer(timestamp time) {
+    timers_.of(time_domain::event_time).erase(base_.slot(), time);
+  }
 
   /// The same when the wall clock reaches `time`. Timers that are set when the pipeline stops are
   /// saved, and fire after it has been restored, at once if their time has passed meanwhile; those
   /// that are set when the input ends do not fire.
   void processing_timer_at(timestamp time) {
-    timers_.of(timer_clock::processing).set(base_.slot(), time);
+    timers_.of(time_domain::processing_time).set(base_.slot(), time);
     wake_at(time);
   }
   void delete_processing_timer(timestamp time) {
-    timers_.of(timer_clock::processing).erase(base_.slot(), time);
+    timers_.of(time_domain::processing_time).erase(base_.slot(), time);
   }
 
   /// Forgets this key's state when the function returns. Its timers stay.
@@ -77,38 +80,38 @@ class process_context {
   metric_group& metrics() noexcept { return base_.metrics(); }
 
   /// The time by which state expires: see `state_options`.
-  timestamp clock_time(timer_clock clock) {
-    if (clock == timer_clock::processing) return now();
-    if (clock_ == timer_clock::processing) return timers_.event_time();
+  timestamp clock_time(time_domain clock) {
+    if (clock == time_domain::processing_time) return now();
+    if (clock_ == time_domain::processing_time) return timers_.event_time();
     return std::max(base_.time(), timers_.event_time());
   }
   /// What has expired before this has been freed, or may be.
-  timestamp passed_time(timer_clock clock) {
-    return clock == timer_clock::processing ? now() : timers_.event_time();
+  timestamp passed_time(time_domain clock) {
+    return clock == time_domain::processing_time ? now() : timers_.event_time();
   }
 
   /// For state: asks to be told to free what has expired at that time.
-  void expire_at(timer_clock clock, timestamp time) {
+  void expire_at(time_domain clock, timestamp time) {
     if (!expires_) {
       throw std::logic_error(
           "state with a time to live must be the state of the process function itself, or a member "
           "of it that is described with BOOST_DESCRIBE_STRUCT");
     }
     timers_.expiries(clock).at(base_.slot(), time);
-    if (clock == timer_clock::processing) wake_at(time);
+    if (clock == time_domain::processing_time) wake_at(time);
   }
 
   bool take_clear() noexcept { return std::exchange(clear_, false); }
 
  private:
   void wake_at(timestamp time) {
-    alarm_.set(base_.env(), time, [c = &base_] { c->request_resume(); });
+    if (time != max_timestamp) alarm_.set(saturating_sub(time, one_tick));
   }
 
   operator_context<Out>& base_;
   process_timers<K>& timers_;
-  wall_alarm& alarm_;
-  timer_clock clock_;
+  clock_alarm& alarm_;
+  time_domain clock_;
   bool expires_;
   bool clear_ = false;
 };

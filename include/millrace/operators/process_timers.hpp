@@ -4,15 +4,12 @@
 /// whose time to live has ended. Not thread safe: one copy per worker.
 #pragma once
 
-#include <millrace/base/environment.hpp>
 #include <millrace/state/keyed_timers.hpp>
 #include <millrace/state/slab.hpp>
 #include <millrace/state/timers.hpp>
 #include <millrace/state/ttl.hpp>
 
 #include <algorithm>
-#include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -51,40 +48,6 @@ class expiry_queue {
   timer_queue queue_;
 };
 
-/// Calls back when the wall clock has reached a time. Follows jumps of the wall clock within a
-/// minute.
-class wall_alarm {
- public:
-  /// Asks for a call of `call` at `time`; one that has been asked for before that comes instead,
-  /// and who gets it looks what to do next.
-  template <class F>
-  void set(environment& env, timestamp time, F call) {
-    if (time >= due_ || time == max_timestamp) return;
-    cancel();
-    env_ = &env;
-    due_ = time;
-    constexpr duration most = std::chrono::minutes(1);
-    const timestamp now = env.now();
-    const duration wait = time <= now ? duration{0} : time > now + most ? most : time - now;
-    id_ = env.call_after(wait, [this, call] {
-      id_ = 0;
-      due_ = max_timestamp;
-      call();
-    });
-  }
-
-  void cancel() noexcept {
-    if (id_ != 0) env_->cancel_timer(id_);
-    id_ = 0;
-    due_ = max_timestamp;
-  }
-
- private:
-  environment* env_ = nullptr;
-  timer_id id_ = 0;
-  timestamp due_ = max_timestamp;
-};
-
 /// Timers and clocks of one process operator. What is not used takes no memory.
 template <class K>
 class process_timers {
@@ -93,13 +56,13 @@ class process_timers {
 
   key_table<K>& keys() noexcept { return *keys_; }
 
-  keyed_timers<K>& of(timer_clock clock) {
-    auto& timers = clock == timer_clock::event ? event_ : processing_;
+  keyed_timers<K>& of(time_domain clock) {
+    auto& timers = clock == time_domain::event_time ? event_ : processing_;
     if (!timers) timers.emplace(keys_);
     return *timers;
   }
-  expiry_queue& expiries(timer_clock clock) noexcept {
-    return clock == timer_clock::event ? event_expiries_ : processing_expiries_;
+  expiry_queue& expiries(time_domain clock) noexcept {
+    return clock == time_domain::event_time ? event_expiries_ : processing_expiries_;
   }
 
   /// How far event time has passed: the watermark, and while timers fire, the time of the last one.
@@ -109,8 +72,8 @@ class process_timers {
   /// Calls `fire(slot, time) -> bool` for timers that are due; false from it stops. Returns whether
   /// none is left.
   template <class F>
-  bool advance(timer_clock clock, timestamp now, F&& fire) {
-    auto& timers = clock == timer_clock::event ? event_ : processing_;
+  bool advance(time_domain clock, timestamp now, F&& fire) {
+    auto& timers = clock == time_domain::event_time ? event_ : processing_;
     return !timers || timers->advance(now, std::forward<F>(fire));
   }
 
@@ -127,7 +90,7 @@ class process_timers {
     }
   }
   void restore(snapshot_reader& from) {
-    for (const timer_clock clock : {timer_clock::event, timer_clock::processing}) {
+    for (const time_domain clock : {time_domain::event_time, time_domain::processing_time}) {
       if (from.number<bool>()) of(clock).restore(from);
     }
   }

@@ -22,7 +22,7 @@ struct rate_limit_options {
   std::uint32_t records = 1;
   duration per = std::chrono::seconds(1);
   std::uint32_t burst = 0;  ///< 0: as many as `records`
-  timer_clock clock = timer_clock::event;
+  time_domain clock = time_domain::event_time;
 
   std::uint32_t capacity() const noexcept { return burst == 0 ? records : burst; }
 
@@ -76,7 +76,7 @@ class token_bucket {
   bool empty() const noexcept { return !used_; }
 
   /// \see expiring_state
-  timestamp expire(timer_clock clock, timestamp now) noexcept {
+  timestamp expire(time_domain clock, timestamp now) noexcept {
     if (!used_ || clock != clock_) return max_timestamp;
     if (!full_at_.passed(now)) return full_at_.free_at(0);
     used_ = false;
@@ -85,7 +85,7 @@ class token_bucket {
 
  private:
   bool used_ = false;
-  timer_clock clock_ = timer_clock::event;
+  time_domain clock_ = time_domain::event_time;
   std::int64_t credit_ = 0;
   timestamp last_{};
   deadline full_at_;

@@ -52,7 +52,7 @@ struct random_share {
 class sample_counter {
  public:
   template <class Context>
-  std::uint64_t next(duration forget_after, timer_clock clock, Context& ctx) {
+  std::uint64_t next(duration forget_after, time_domain clock, Context& ctx) {
     const timestamp now = ctx.clock_time(clock);
     if (until_.passed(now)) count_ = 0;
     clock_ = clock;
@@ -65,7 +65,7 @@ class sample_counter {
   bool empty() const noexcept { return count_ == 0; }
 
   /// \see expiring_state
-  timestamp expire(timer_clock clock, timestamp now) noexcept {
+  timestamp expire(time_domain clock, timestamp now) noexcept {
     if (empty() || clock != clock_) return max_timestamp;
     if (!until_.passed(now)) return until_.free_at(forget_after_);
     count_ = 0;
@@ -75,7 +75,7 @@ class sample_counter {
  private:
   std::uint64_t count_ = 0;
   std::int64_t forget_after_ = 0;
-  timer_clock clock_ = timer_clock::event;
+  time_domain clock_ = time_domain::event_time;
   deadline until_;
 
   BOOST_DESCRIBE_CLASS(sample_counter, (), (), (), (count_, forget_after_, clock_, until_))
@@ -84,7 +84,7 @@ class sample_counter {
 /// After how long without a record of a key its count starts again.
 struct sample_options {
   duration forget_after = std::chrono::hours(1);
-  timer_clock clock = timer_clock::event;
+  time_domain clock = time_domain::event_time;
 };
 
 /// Emits what the rule picks; the rest is counted as filtered.

@@ -73,7 +73,7 @@ class list_state {
   bool empty() const noexcept { return items_.size() == head_; }
 
   /// \see expiring_state
-  timestamp expire(timer_clock clock, timestamp now) {
+  timestamp expire(time_domain clock, timestamp now) {
     timestamp next = max_timestamp;
     if (!Options.expires() || clock != Options.clock) return next;
     const auto kept = std::remove_if(items_.begin() + static_cast<std::ptrdiff_t>(head_),

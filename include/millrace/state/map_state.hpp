@@ -80,7 +80,7 @@ class map_state {
   bool empty() const noexcept { return items_.empty(); }
 
   /// \see expiring_state
-  timestamp expire(timer_clock clock, timestamp now) {
+  timestamp expire(time_domain clock, timestamp now) {
     timestamp next = max_timestamp;
     if (!Options.expires() || clock != Options.clock) return next;
     std::erase_if(items_, [&](const auto& entry) {

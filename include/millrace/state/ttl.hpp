@@ -17,12 +17,6 @@
 
 namespace millrace {
 
-/// Which clock timers and times to live follow.
-enum class timer_clock : std::uint8_t {
-  event,       ///< event time, as it passes with the watermark
-  processing,  ///< the wall clock
-};
-
 /// What renews the time to live.
 enum class ttl_refresh : std::uint8_t {
   on_write,
@@ -49,7 +43,7 @@ struct type_duration {
 struct state_options {
   std::size_t limit = 65536;  ///< most entries of a list or map, per key
   type_duration ttl{};        ///< 0: for ever
-  timer_clock clock = timer_clock::event;
+  time_domain clock = time_domain::event_time;
   ttl_refresh refresh = ttl_refresh::on_write;
 
   constexpr bool expires() const noexcept { return ttl.ticks > 0; }
@@ -84,7 +78,7 @@ class deadline {
 /// clock, and returns when it wants to be called again (`max_timestamp`: not at all); `empty()`
 /// says that it holds nothing at all, and may be forgotten.
 template <class S>
-concept expiring_state = requires(S& s, timer_clock clock, timestamp now) {
+concept expiring_state = requires(S& s, time_domain clock, timestamp now) {
   { s.expire(clock, now) } -> std::same_as<timestamp>;
   { s.empty() } -> std::convertible_to<bool>;
 };
@@ -134,7 +128,7 @@ inline constexpr bool has_expiring_state = detail::count_expiring<S>() > 0;
 
 /// Calls `expire` of a state, or of the members of a described struct; returns the earliest time.
 template <class S>
-timestamp expire_state(S& state, timer_clock clock, timestamp now) {
+timestamp expire_state(S& state, time_domain clock, timestamp now) {
   if constexpr (expiring_state<S>) {
     return state.expire(clock, now);
   } else {

@@ -55,7 +55,7 @@ class value_state {
   bool empty() const noexcept { return !value_; }
 
   /// \see expiring_state
-  timestamp expire(timer_clock clock, timestamp now) {
+  timestamp expire(time_domain clock, timestamp now) {
     if (!value_ || !Options.expires() || clock != Options.clock) return max_timestamp;
     if (!until_.passed(now)) return until_.free_at(Options.ttl.ticks);
     value_.reset();
@@ -114,7 +114,7 @@ class reducing_state {
 
   void clear() noexcept { value_.clear(); }
   bool empty() const noexcept { return value_.empty(); }
-  timestamp expire(timer_clock clock, timestamp now) { return value_.expire(clock, now); }
+  timestamp expire(time_domain clock, timestamp now) { return value_.expire(clock, now); }
 
   void save(snapshot_writer& to) const
     requires serializable<T>
