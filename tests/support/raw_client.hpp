@@ -74,9 +74,8 @@ class raw_client {
       if (!read_more()) return {};
     }
     std::size_t size = end + 4;
-    auto at = pending_.find("Content-Length: ");
-    if (at > end) at = pending_.find("content-length: ");
-    if (has_body && at < end) size += std::strtoul(pending_.c_str() + at + 16, nullptr, 10);
+    const auto at = pending_.find("Content-Length:");
+    if (has_body && at < end) size += std::strtoul(pending_.c_str() + at + 15, nullptr, 10);
     while (pending_.size() < size) {
       if (!read_more()) return {};
     }
