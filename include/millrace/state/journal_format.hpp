@@ -89,9 +89,6 @@ struct frame_reading {
 };
 MILLRACE_DECL frame_reading read_frame(std::string_view bytes, const journal_place& place) noexcept;
 
-/// Whether four bytes are how a frame begins; says nothing about the rest.
-MILLRACE_DECL bool frame_may_begin(std::string_view bytes) noexcept;
-
 /// Goes through the records of a frame that is `good`. O(1) a record, no allocation.
 class journal_frame_records {
  public:

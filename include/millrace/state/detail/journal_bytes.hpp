@@ -15,7 +15,8 @@
 namespace millrace::detail {
 
 inline constexpr std::string_view journal_magic = "MRJOURNL";
-inline constexpr std::uint32_t frame_magic = 0x664a524d;  // "MRJf"
+inline constexpr std::string_view frame_magic_text = "MRJf";
+inline constexpr std::uint32_t frame_magic = 0x664a524d;  // the same as a number
 
 template <class T>
 T load_number(const char* at) noexcept {

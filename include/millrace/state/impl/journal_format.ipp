@@ -133,10 +133,6 @@ MILLRACE_DECL frame_reading read_frame(std::string_view bytes,
   return reading;
 }
 
-MILLRACE_DECL bool frame_may_begin(std::string_view bytes) noexcept {
-  return detail::load_number<std::uint32_t>(bytes.data()) == detail::frame_magic;
-}
-
 MILLRACE_DECL bool journal_frame_records::next(journal_record& record) noexcept {
   if (left_ == 0) {
     broken_ = broken_ || !rest_.empty();

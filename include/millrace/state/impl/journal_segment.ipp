@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/state/detail/journal_bytes.hpp>
 #include <millrace/state/journal_segment.hpp>
 
 #include <algorithm>
@@ -116,18 +117,22 @@ MILLRACE_DECL result<std::uint64_t> journal_segment_reader::find(std::uint64_t f
       if (in_memory(limit).size() < journal_frame::header_bytes) break;
       continue;
     }
-    // Most places hold no magic number: look at it before the checksum.
+    // Most places hold no magic number: look for that before the checksum.
     std::size_t at = 0;
-    for (; at + journal_frame::header_bytes <= bytes.size(); at += 8) {
-      if (!frame_may_begin(bytes.substr(at, 4))) continue;
-      const auto reading = read_frame(bytes.substr(at, journal_frame::header_bytes),
-                                      {header_.journal, position_ + at});
-      if (reading.header_is_good) {
+    while (true) {
+      at = bytes.find(detail::frame_magic_text, at);
+      if (at == std::string_view::npos || at + journal_frame::header_bytes > bytes.size()) break;
+      if (at % 8 == 0 && read_frame(bytes.substr(at, journal_frame::header_bytes),
+                                    {header_.journal, position_ + at})
+                             .header_is_good) {
         const auto found = position_ + at;
         position_ = before;
         return found;
       }
+      ++at;
     }
+    // A header may begin in what is left.
+    at = (bytes.size() - journal_frame::header_bytes + 8) & ~std::size_t{7};
     position_ += at;
   }
   position_ = before;
@@ -257,8 +262,10 @@ class segment_scanner {
       const auto bytes = reader_.bytes(scan_.file_size);
       if (!bytes) return bytes.error();
       if (bytes->empty()) break;
-      const auto last = bytes->find_last_not_of('\0');
-      if (last != std::string_view::npos) end = at + last + 1;
+      // Compared with itself one byte further: much faster than looking at each byte.
+      const bool zeros =
+          bytes->front() == '\0' && bytes->substr(1) == bytes->substr(0, bytes->size() - 1);
+      if (!zeros) end = at + bytes->find_last_not_of('\0') + 1;
       at += bytes->size();
     }
     scan_.torn_bytes = end - start;
