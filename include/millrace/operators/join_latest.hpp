@@ -4,20 +4,17 @@
 /// Not thread safe: one copy per worker.
 #pragma once
 
-#include <millrace/operators/context.hpp>
+#include <millrace/operators/join_buffers.hpp>
+#include <millrace/operators/join_types.hpp>
 #include <millrace/state/keyed_state.hpp>
 
 #include <algorithm>
-#include <compare>
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace millrace {
 
@@ -39,19 +36,12 @@ struct join_latest_options {
   std::size_t most_held = 65536;  ///< records without partner, per worker
 };
 
-/// A left record and its partner; `Right` is `std::optional` in a left join.
-template <class Left, class Right>
-struct joined {
-  Left left;
-  Right right;
-
-  friend bool operator==(const joined&, const joined&) = default;
-};
-
 /// Keeps per key the right values that may still be asked for: those newer than the watermark, and
-/// the last one before. Left join: emits records without partner instead of dropping or holding.
-/// A result has the left record's time; that of a held record the later of both.
-/// O(log of the records waiting) per left record.
+/// the last one before. A right value that comes behind its watermark counts as long as none that
+/// is newer has been passed; otherwise it is counted as late. Left join: emits records without
+/// partner instead of dropping or holding. A result has the left record's time; that of a held
+/// record the later of both. O(1) per left record that comes in order, else O(log of those that do
+/// not); right values O(1) in order.
 template <class K, class L, class R, bool LeftJoin>
 class join_latest_operator {
  public:
@@ -65,51 +55,50 @@ class join_latest_operator {
       : options_(options), states_(std::move(keys)), late_(std::move(late)) {}
 
   void process_left(L&& value, context& c) {
+    const slot_index slot = c.slot();
     if (options_.mode == join_mode::by_arrival) {
-      auto& state = states_.obtain(c.slot());
-      if (!state.rights.empty())
-        return emit(std::move(value), state.rights.back().value, c, c.time(), c.slot());
-      return without_partner(std::move(value), c.time(), c.slot(), state, c);
+      auto& state = states_.obtain(slot);
+      if (!state.rights.empty()) return emit(value, state.rights.back().value, c, c.time(), slot);
+      return without_partner(std::move(value), c.time(), slot, state, c);
     }
-    if (c.time() <= c.watermark()) {
+    if (MILLRACE_UNLIKELY(c.time() <= c.watermark())) {
       c.counters().late.add();
       c.emit_to(late_, std::move(value));
-      return;
+      return states_.table().touch(slot);
     }
-    ++states_.obtain(c.slot()).waiting;
-    waiting_.push_back({c.time(), next_++, c.slot(), std::move(value)});
-    std::push_heap(waiting_.begin(), waiting_.end(), later{});
+    ++states_.obtain(slot).waiting;
+    waiting_.push(c.time(), {slot, std::move(value)});
   }
 
   void process_right(R&& value, context& c) {
     auto& state = states_.obtain(c.slot());
-    if (options_.mode == join_mode::by_arrival) state.rights.clear();
-    if (state.rights.empty() || state.rights.back().time <= c.time()) {
-      state.rights.push_back({c.time(), std::move(value)});
+    auto& rights = state.rights;
+    const bool by_arrival = options_.mode == join_mode::by_arrival;
+    if (by_arrival) {
+      rights.pop_front(rights.size());
     } else {
-      state.rights.insert(first_after(state, c.time()), timed_right{c.time(), std::move(value)});
+      prune(state, c.watermark());  // what still waits is newer than the watermark
+      if (MILLRACE_UNLIKELY(c.time() <= c.watermark() && !rights.empty() &&
+                            rights.front().time > c.time() &&
+                            rights.front().time <= c.watermark())) {
+        return c.counters().late.add();  // nobody will ask for it
+      }
     }
-    if (!state.held.empty()) {
-      if (options_.mode == join_mode::by_arrival) return release(c.slot(), c);
+    rights.insert(c.time(), std::move(value));
+    if (MILLRACE_UNLIKELY(!state.held.empty())) {
+      if (by_arrival) return release(c.slot(), state, c);
       schedule_release(c.slot(), state);
     }
-    // What still waits is newer than the watermark.
-    prune(state, c.watermark());
   }
 
   progress on_watermark(timestamp watermark, context& c) {
     for (;;) {
       if (c.downstream_blocked()) return progress::suspended;
-      if (!releases_.empty() && releases_.front().time <= watermark) {
-        std::pop_heap(releases_.begin(), releases_.end(), std::greater<>{});
-        const slot_index slot = releases_.back().slot;
-        releases_.pop_back();
-        release(slot, c);
-      } else if (!waiting_.empty() && waiting_.front().time <= watermark) {
-        std::pop_heap(waiting_.begin(), waiting_.end(), later{});
-        left_record next = std::move(waiting_.back());
-        waiting_.pop_back();
-        resolve(std::move(next), c);
+      if (MILLRACE_UNLIKELY(releases_.due(watermark))) {
+        const slot_index slot = releases_.pop().value;
+        if (key_state* state = states_.find(slot)) release(slot, *state, c);
+      } else if (waiting_.due(watermark)) {
+        waiting_.pop([&](timestamp time, left_record& next) { resolve(time, next, c); });
       } else {
         return progress::done;
       }
@@ -124,13 +113,11 @@ class join_latest_operator {
   void save(snapshot_writer& to) const {
     states_.save(to);
     to.varint(waiting_.size());
-    for (const auto& w : waiting_) {
+    waiting_.for_each([&](timestamp time, const left_record& w) {
       states_.save_key(to, w.slot);
-      save_value(to, w.time);
-      save_value(to, w.order);
+      save_value(to, time);
       save_value(to, w.value);
-    }
-    save_value(to, next_);
+    });
   }
   void restore(snapshot_reader& from) {
     states_.restore(from);
@@ -141,100 +128,52 @@ class join_latest_operator {
     const std::size_t n = from.count(1);
     for (std::size_t i = 0; i < n && !from.failed(); ++i) {
       left_record w{};
+      timestamp time{};
       w.slot = states_.restore_key(from);
-      restore_value(from, w.time);
-      restore_value(from, w.order);
+      restore_value(from, time);
       restore_value(from, w.value);
-      if (w.slot != no_slot) waiting_.push_back(std::move(w));
+      if (w.slot != no_slot) waiting_.push(time, std::move(w));
     }
-    restore_value(from, next_);
-    std::make_heap(waiting_.begin(), waiting_.end(), later{});
   }
 
  private:
-  struct timed_right {
-    timestamp time;
-    R value;
-  };
-  struct held_left {
-    timestamp time;
-    L value;
+  struct left_record {
+    slot_index slot = no_slot;
+    L value{};
   };
   struct key_state {
-    std::vector<timed_right> rights;  // by time; equal times in order of arrival
-    std::deque<held_left> held;
+    time_sorted<R> rights;
+    line<timed_value<L>> held;  // without a partner, in the order in which that was found
     std::uint32_t waiting = 0;
 
     void save(snapshot_writer& to) const {
-      to.varint(rights.size());
-      for (const auto& r : rights) {
-        save_value(to, r.time);
-        save_value(to, r.value);
-      }
-      to.varint(held.size());
-      for (const auto& h : held) {
-        save_value(to, h.time);
-        save_value(to, h.value);
-      }
+      rights.save(to);
+      save_timed(to, held);
       save_value(to, waiting);
     }
     void restore(snapshot_reader& from) {
-      const std::size_t rights_count = from.count(1);
-      for (std::size_t i = 0; i < rights_count && !from.failed(); ++i) {
-        timed_right r{};
-        restore_value(from, r.time);
-        restore_value(from, r.value);
-        rights.push_back(std::move(r));
-      }
-      const std::size_t held_count = from.count(1);
-      for (std::size_t i = 0; i < held_count && !from.failed(); ++i) {
-        held_left h{};
-        restore_value(from, h.time);
-        restore_value(from, h.value);
-        held.push_back(std::move(h));
-      }
+      rights.restore(from);
+      restore_timed(from, held);
       restore_value(from, waiting);
     }
   };
-  struct left_record {
-    timestamp time;
-    std::uint64_t order;
-    slot_index slot;
-    L value;
-  };
-  struct due_release {
-    timestamp time;
-    slot_index slot;
-    auto operator<=>(const due_release&) const = default;
-  };
-  struct later {
-    bool operator()(const left_record& a, const left_record& b) const noexcept {
-      return a.time != b.time ? a.time > b.time : a.order > b.order;
-    }
-  };
 
-  void resolve(left_record&& record, context& c) {
+  void resolve(timestamp time, left_record& record, context& c) {
     auto& state = *states_.find(record.slot);
     --state.waiting;
-    const auto after = first_after(state, record.time);
-    if (after == state.rights.begin()) {
-      return without_partner(std::move(record.value), record.time, record.slot, state, c);
+    const std::size_t after = state.rights.first_after(time);
+    if (MILLRACE_UNLIKELY(after == 0)) {
+      return without_partner(std::move(record.value), time, record.slot, state, c);
     }
-    emit(std::move(record.value), std::prev(after)->value, c, record.time, record.slot);
+    emit(record.value, state.rights[after - 1].value, c, time, record.slot);
     // Records are resolved in order of time: older right values are not asked for again.
-    prune(state, record.time);
-  }
-
-  static auto first_after(key_state& state, timestamp time) {
-    return std::upper_bound(state.rights.begin(), state.rights.end(), time,
-                            [](timestamp t, const timed_right& r) { return t < r.time; });
+    if (after > 1 && state.held.empty()) state.rights.pop_front(after - 1);
   }
 
   void prune(key_state& state, timestamp oldest) {
     if (state.rights.size() < 2 || !state.held.empty()) return;
-    auto keep = first_after(state, oldest);
-    if (keep != state.rights.begin()) --keep;
-    state.rights.erase(state.rights.begin(), keep);
+    const std::size_t after = state.rights.first_after(oldest);
+    if (after > 1) state.rights.pop_front(after - 1);
   }
 
   void without_partner(L&& value, timestamp time, slot_index slot, key_state& state, context& c) {
@@ -256,23 +195,21 @@ class join_latest_operator {
 
   /// Held records get the first right value after them, once no earlier one can come.
   void schedule_release(slot_index slot, const key_state& state) {
-    releases_.push_back({state.rights.front().time, slot});
-    std::push_heap(releases_.begin(), releases_.end(), std::greater<>{});
+    releases_.push(state.rights.front().time, slot_index{slot});
   }
 
-  void release(slot_index slot, context& c) {
-    key_state* state = states_.find(slot);
-    if (state == nullptr || state->held.empty()) return;
-    const timed_right& partner = state->rights.front();
-    for (auto& h : state->held) {
-      emit(std::move(h.value), partner.value, c, std::max(h.time, partner.time), slot);
+  void release(slot_index slot, key_state& state, context& c) {
+    if (state.held.empty()) return;
+    const auto& partner = state.rights.front();
+    for (auto& h : state.held) {
+      emit(h.value, partner.value, c, std::max(h.time, partner.time), slot);
     }
-    held_ -= state->held.size();
-    state->held.clear();
+    held_ -= state.held.size();
+    state.held.pop_front(state.held.size());
   }
 
-  void emit(L&& left, const R& right, context& c, timestamp time, slot_index slot) {
-    c.emit(output_type{std::move(left), right_type(right)}, time, slot);
+  void emit(const L& left, const R& right, context& c, timestamp time, slot_index slot) {
+    emit_joined(c, &left, &right, time, slot);
   }
 
   void forget_if_empty(slot_index slot, const key_state& state) {
@@ -282,9 +219,8 @@ class join_latest_operator {
   join_latest_options options_;
   keyed_state<K, key_state> states_;
   side_output<L> late_;
-  std::vector<left_record> waiting_;   // a heap by time, then arrival
-  std::vector<due_release> releases_;  // a heap by time
-  std::uint64_t next_ = 0;
+  time_queue<left_record> waiting_;
+  time_queue<slot_index> releases_;
   std::size_t held_ = 0;
 };
 
