@@ -125,58 +125,66 @@ double per_message(std::uint64_t value, const run_figures& f) {
   return static_cast<double>(value) / static_cast<double>(std::max<std::uint64_t>(f.messages, 1));
 }
 
+/// Another program with the same work; a slow one gets 1/share of the messages.
+struct opponent {
+  std::string name;
+  void (*run)(std::uint16_t, std::uint64_t, run_figures&);
+  std::uint64_t share = 1;
+  std::vector<double> cpu{};
+  std::vector<double> wall{};
+};
+
+run_figures run_of(const opponent& o, std::uint64_t messages) {
+  run_figures f;
+  with_replayer({.messages = messages}, [&](std::uint16_t port) { o.run(port, messages, f); });
+  return f;
+}
+
+void check_equal(const run_figures& a, const run_figures& b, const std::string& name) {
+  if (a.messages == b.messages && a.lines == b.lines) return;
+  throw std::runtime_error(name + " does not give the same lines");
+}
+
+void print_calls(const run_figures& f) {
+  const auto each = [&](std::uint64_t value) { return per_message(value, f); };
+  row r{
+      .name = "mqtt_replayed", .measure = "recv+send/message", .ours = each(f.receives + f.sends)};
+  print_row(with_target(r, "8", relation::at_most, 0.01));
+  print_row({.name = "mqtt_replayed", .measure = "epoll_wait/message", .ours = each(f.waits)});
+  r = {.name = "mqtt_replayed", .measure = "allocations/message", .ours = each(2 * f.allocations)};
+  r.note = "second half of the run";
+  print_row(with_target(r, "8", relation::at_most, 0));
+}
+
 void replayed(std::uint64_t messages, std::size_t repetitions) {
-  using run = void (*)(std::uint16_t, std::uint64_t, run_figures&);
-  std::vector<std::pair<std::string, run>> others{{"floor on a socket", run_floor}};
+  std::vector<opponent> others{{"floor on a socket", run_floor}};
 #if defined(MILLRACE_BENCHMARK_MOSQUITTO)
-  others.emplace_back("libmosquitto loop", run_mosquitto_loop);
+  others.push_back({"libmosquitto loop", run_mosquitto_loop, 20});
 #endif
   std::vector<double> cpu;
   std::vector<double> wall;
-  std::vector<std::vector<double>> its_cpu(others.size());
-  std::vector<std::vector<double>> its_wall(others.size());
-  run_figures last;
+  run_figures ours;
   for (std::size_t r = 0; r <= repetitions; ++r) {
-    run_figures ours;
+    ours = run_figures();
     with_replayer({.messages = messages}, [&](std::uint16_t port) {
       run_reference({.port = port, .messages = messages, .block = &block()}, ours);
     });
-    for (std::size_t i = 0; i < others.size(); ++i) {
-      run_figures its;
-      with_replayer({.messages = messages},
-                    [&](std::uint16_t port) { others[i].second(port, messages, its); });
-      if (its.messages != ours.messages || !(its.lines == ours.lines)) {
-        throw std::runtime_error(others[i].first + " and ours do not give the same lines");
-      }
-      if (r == 0) continue;
-      its_cpu[i].push_back(per_message(its.processor_ns, its));
-      its_wall[i].push_back(per_message(its.wall_ns, its));
+    for (opponent& o : others) {
+      const run_figures its = run_of(o, messages / o.share);
+      check_equal(its, o.share == 1 ? ours : run_of(others[0], messages / o.share), o.name);
+      if (r == 0) continue;  // warms up
+      o.cpu.push_back(per_message(its.processor_ns, its));
+      o.wall.push_back(per_message(its.wall_ns, its));
     }
-    last = ours;
     if (r == 0) continue;
     cpu.push_back(per_message(ours.processor_ns, ours));
     wall.push_back(per_message(ours.wall_ns, ours));
   }
-  for (std::size_t i = 0; i < others.size(); ++i) {
-    print_row(compared("mqtt_replayed", "CPU ns/message", cpu, others[i].first, its_cpu[i]));
-    print_row(compared("mqtt_replayed", "wall ns/message", wall, others[i].first, its_wall[i]));
+  for (const opponent& o : others) {
+    print_row(compared("mqtt_replayed", "CPU ns/message", cpu, o.name, o.cpu));
+    print_row(compared("mqtt_replayed", "wall ns/message", wall, o.name, o.wall));
   }
-  print_row({.name = "mqtt_replayed",
-             .measure = "recv+send/message",
-             .ours = per_message(last.receives + last.sends, last),
-             .target = "8",
-             .wants = relation::at_most,
-             .limit = 0.01});
-  print_row({.name = "mqtt_replayed",
-             .measure = "epoll_wait/message",
-             .ours = per_message(last.waits, last)});
-  print_row({.name = "mqtt_replayed",
-             .measure = "allocations/message",
-             .ours = per_message(2 * last.allocations, last),
-             .target = "8",
-             .wants = relation::at_most,
-             .limit = 0,
-             .note = "second half of the run"});
+  print_calls(ours);
 }
 
 /// A publisher that starts when the subscriber is there, half a second later.

@@ -53,7 +53,10 @@ inline std::vector<event> make_events(std::size_t events) {
       e.id = epoch * 3 + offset - 1;
       e.other = random.below(4) != 0 ? (people - 1) / 100 * 100 : recent_person();
       e.category = static_cast<std::uint8_t>(10 + random.below(5));
-      e.expires = time + 1 + static_cast<std::int64_t>(random.below(second / 10));
+      // No two that are open at once expire at the same time: the order of results is that of time.
+      e.expires =
+          (time + 1'000 + static_cast<std::int64_t>(random.below(second / 10))) / 1'000 * 1'000 +
+          static_cast<std::int64_t>(e.id % 1'000);
     } else {
       e.kind = kind::bid;
       e.id = random.below(2) == 0

@@ -77,16 +77,24 @@ inline std::uint64_t hour_of_day(std::int64_t time) {
 
 /// Mean per sensor and hour of the day, over 30 days by one day.
 inline digest uc3(readings in) {
-  std::map<std::pair<std::int64_t, std::uint64_t>, statistics> windows;
+  using sum_and_count = std::pair<double, std::uint64_t>;
+  std::map<std::pair<std::int64_t, std::uint64_t>, sum_and_count> days;
   for (const reading& r : in) {
-    const std::uint64_t key = r.sensor * 24ULL + hour_of_day(r.time);
-    const std::int64_t last = r.time / day;
-    for (std::int64_t from = last; from > last - 30; --from) windows[{from, key}].add(r.watts);
+    auto& [sum, count] = days[{r.time / day, r.sensor * 24ULL + hour_of_day(r.time)}];
+    sum += r.watts;
+    ++count;
+  }
+  std::map<std::pair<std::int64_t, std::uint64_t>, sum_and_count> windows;
+  for (const auto& [at, part] : days) {
+    for (std::int64_t from = at.first; from > at.first - 30; --from) {
+      auto& [sum, count] = windows[{from, at.second}];
+      sum += part.first;
+      count += part.second;
+    }
   }
   digest d;
-  for (const auto& [at, s] : windows) {
-    const double mean = s.sum / static_cast<double>(s.count);
-    d.add(at.second, (at.first + 30) * day, mean, 0, 0);
+  for (const auto& [at, all] : windows) {
+    d.add(at.second, (at.first + 30) * day, all.first / static_cast<double>(all.second), 0, 0);
   }
   return d;
 }

@@ -22,7 +22,6 @@ struct system_call_counts {
   std::atomic<std::uint64_t> receives{0};
   std::atomic<std::uint64_t> sends{0};
   std::atomic<std::uint64_t> waits{0};  ///< epoll_wait
-  std::atomic<std::uint64_t> wakes{0};  ///< epoll_ctl: how Asio interrupts a thread that waits
 };
 inline system_call_counts system_calls;
 
@@ -66,11 +65,6 @@ inline __attribute__((used)) int epoll_wait(int fd, epoll_event* events, int mos
   static auto* const real = bench::detail::next<int(int, epoll_event*, int, int)>("epoll_wait");
   bench::detail::count(bench::system_calls.waits);
   return real(fd, events, most, timeout);
-}
-inline __attribute__((used)) int epoll_ctl(int fd, int what, int on, epoll_event* event) noexcept {
-  static auto* const real = bench::detail::next<int(int, int, int, epoll_event*)>("epoll_ctl");
-  bench::detail::count(bench::system_calls.wakes);
-  return real(fd, what, on, event);
 }
 
 }  // extern "C"

@@ -43,22 +43,22 @@ double chain_of_ours(const floors::event_block& block, std::size_t passes) {
 double chain_of_nodes(const floors::event_block& block, std::size_t passes) {
   double sum = 0;
   flow::graph graph;
-  flow::limiter_node<event> limit(graph, 1'024);
+  flow::limiter_node<event, int> limit(graph, 1'024);
   flow::function_node<event, double> scale(graph, flow::serial,
                                            [](const event& e) { return floors::scaled(e); });
-  using filter_node = flow::multifunction_node<double, std::tuple<double, flow::continue_msg>>;
+  using filter_node = flow::multifunction_node<double, std::tuple<double, int>>;
   filter_node filter(graph, flow::serial, [](double v, filter_node::output_ports_type& out) {
     if (floors::wanted(v)) {
       std::get<0>(out).try_put(v);
     } else {
-      std::get<1>(out).try_put(flow::continue_msg{});
+      std::get<1>(out).try_put(1);
     }
   });
   flow::function_node<double, double> shift(graph, flow::serial,
                                             [](double v) { return floors::shifted(v); });
-  flow::function_node<double, flow::continue_msg> add(graph, flow::serial, [&sum](double v) {
+  flow::function_node<double, int> add(graph, flow::serial, [&sum](double v) {
     sum += v;
-    return flow::continue_msg{};
+    return 1;  // one less on its way
   });
   flow::make_edge(limit, scale);
   flow::make_edge(scale, filter);

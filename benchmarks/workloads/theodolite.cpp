@@ -96,7 +96,7 @@ floors::digest uc4(const std::vector<reading>& all, std::size_t many) {
                   })
                   .key_by(&contribution::group)
                   .window(millrace::tumbling{1s})
-                  .aggregate("groups", millrace::sum(&contribution::watts));
+                  .aggregate("group sums", millrace::sum(&contribution::watts));
   sums.to("groups out",
           noting_sink([&d](const auto& r) { d.add(r.key, end_of(r.window), r.value, 1, 0); }));
   sums.map([](const auto& r) {
@@ -104,7 +104,7 @@ floors::digest uc4(const std::vector<reading>& all, std::size_t many) {
       })
       .key_by(&contribution::group)
       .window(millrace::tumbling{1s})
-      .aggregate("parents", millrace::sum(&contribution::watts))
+      .aggregate("parent sums", millrace::sum(&contribution::watts))
       .to("parents out",
           noting_sink([&d](const auto& r) { d.add(r.key, end_of(r.window), r.value, 2, 0); }));
   p.run();
