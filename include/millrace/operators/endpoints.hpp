@@ -79,6 +79,9 @@ class source_subtask final : public subtask, private source_context {
   bool injects_barriers() const noexcept override { return true; }
 
   void inject_barrier(std::uint64_t id) override {
+    if constexpr (requires { reader_->checkpoint(id); }) {
+      if (reader_) guarded([&] { reader_->checkpoint(id); });
+    }
     acknowledge_barrier(id);
     if (!finished()) out_.send(control::barrier(id));
   }
@@ -314,6 +317,8 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
       acknowledge_barrier(id);
     }
   }
+
+  bool restoring() const noexcept override { return !restored_.empty(); }
 
   void checkpointed() override {
     delivered_ = true;

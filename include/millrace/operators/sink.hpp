@@ -54,6 +54,9 @@ class sink_context {
   /// then. To be called once for each, at once or later.
   virtual void checkpointed() {}
 
+  /// Whether `restore` follows `open`: nothing may be thrown away before.
+  virtual bool restoring() const noexcept { return false; }
+
   /// The pipeline fails with this error, under the sink's name.
   virtual void fail(error reason) = 0;
 

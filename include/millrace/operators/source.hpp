@@ -89,6 +89,7 @@ class source_output {
 /// A description of a source. Optional members of the reader:
 /// - `void stop()`: no more records are wanted (drain); finish soon with `poll_status::end`.
 /// - `save(snapshot_writer&)`, `restore(snapshot_reader&)`: its position.
+/// - `void checkpoint(std::uint64_t id)`: `save` for that checkpoint follows.
 /// - `void checkpoint_complete(std::uint64_t id)`: what was emitted before that checkpoint's `save`
 ///   need not be given again.
 /// - `checkpoint_complete(std::uint64_t id)`: what was saved under `id` is durable.

@@ -9,6 +9,7 @@
 #include <millrace/connectors/detail/record_printer.hpp>
 #include <millrace/connectors/file/device.hpp>
 #include <millrace/operators/sink.hpp>
+#include <millrace/state/snapshot.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -75,12 +76,19 @@ class line_writer {
   /// The line is complete. One that contains a line feed is a dead letter.
   MILLRACE_DECL void commit(timestamp time);
 
+  /// Brings all lines so far to the medium, then tells the context. `save` gives the place behind
+  /// them; `restore` cuts off what was written after it, rotated files included.
+  MILLRACE_DECL void checkpoint();
+  MILLRACE_DECL void save(snapshot_writer& to) const;
+  MILLRACE_DECL void restore(snapshot_reader& from);
+
   MILLRACE_DECL void end();
 
  private:
   enum class rotation : std::uint8_t { none, close, rename, open };
 
   void advance();
+  void report_checkpoint();
   bool write_out();
   bool rotate();
   bool finish_file();
@@ -102,6 +110,7 @@ class line_writer {
   timer_id rotation_timer_ = 0;
   timer_id retry_timer_ = 0;
   rotation rotation_ = rotation::none;  // the next step of a rotation under way
+  bool checkpointing_ = false;          // to be reported when everything is written
   bool ending_ = false;
   bool broken_ = false;
   counter& records_;
@@ -114,7 +123,8 @@ class line_writer {
 /// Lines to a file. `Format` is a codec, or a function: `f(const T&)` or `f(const T&, timestamp)`
 /// returning text, or `f(const T&, std::string& out)` appending it. At least once: with
 /// `sync_policy::on_flush`, after a crash the lines of the last `flush_after` may be missing, and
-/// the last one may be torn; a sink that appends starts on a line of its own.
+/// the last one may be torn; a sink that appends starts on a line of its own. With checkpoints: a
+/// restart cuts the file where the checkpoint stood, so that it holds every line exactly once.
 ///
 ///     p.to("log", file::sink{{.path = "scores.jsonl", .rotate_bytes = 100'000'000}});
 ///     p.to("raw", file::sink{{.path = "raw.txt"}, millrace::plain_text});
@@ -134,6 +144,9 @@ class sink {
       printer_.print(value, time, lines_.begin());
       lines_.commit(time);
     }
+    void checkpoint(std::uint64_t) { lines_.checkpoint(); }
+    void save(snapshot_writer& to) const { lines_.save(to); }
+    void restore(snapshot_reader& from) { lines_.restore(from); }
     void end() { lines_.end(); }
 
    private:

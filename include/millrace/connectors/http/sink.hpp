@@ -61,6 +61,8 @@ class sender {
   /// Sends it now or when there is room. An empty `key` is made up.
   MILLRACE_DECL void submit(net::http_request request, std::string key, timestamp time);
 
+  /// Tells the context when all that was submitted so far has been delivered or given up.
+  MILLRACE_DECL void checkpoint();
   MILLRACE_DECL void end();
 
  private:
@@ -110,6 +112,7 @@ class sink {
       }
       sender_.submit(std::move(request), std::move(key), time);
     }
+    void checkpoint(std::uint64_t) { sender_.checkpoint(); }
     void end() { sender_.end(); }
 
    private:

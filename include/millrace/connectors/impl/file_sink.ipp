@@ -39,7 +39,7 @@ MILLRACE_DECL line_writer::line_writer(sink_context& context, sink_options optio
       retries_(context.metrics().counter("retries")) {
   buffer_.reserve(options_.flush_bytes + options_.flush_bytes / 4);
   number_ = device_->last_number(options_.path);
-  if (!open(options_.existing)) return;
+  if (!open(context.restoring() ? open_mode::append : options_.existing)) return;
   const int last = device_->last_byte();
   if (last >= 0 && last != '\n') {  // a crash tore the last line: do not glue ours to it
     buffer_.push_back('\n');
@@ -80,6 +80,54 @@ MILLRACE_DECL void line_writer::commit(timestamp time) {
   if (flush_timer_ == 0) arm_flush();
 }
 
+MILLRACE_DECL void line_writer::checkpoint() {
+  checkpointing_ = true;
+  if (retry_timer_ == 0) advance();
+}
+
+MILLRACE_DECL void line_writer::report_checkpoint() {
+  if (!std::exchange(checkpointing_, false)) return;
+  if (const auto code = device_->sync()) {
+    options_.on_error = on_write_error::fail;
+    return failed(code, "cannot force to the medium:");
+  }
+  context_.checkpointed();
+}
+
+/// While the disk is full the place is where the lines will end when it takes them: they are still
+/// in the buffer, and the checkpoint is reported when they are in the file.
+MILLRACE_DECL void line_writer::save(snapshot_writer& to) const {
+  const bool goes_to_next = rotation_ == rotation::rename;
+  const bool fresh = goes_to_next || rotation_ == rotation::open;
+  to.varint(number_ + (goes_to_next ? 1 : 0));
+  to.varint((fresh ? 0 : file_size_) + committed_);
+}
+
+MILLRACE_DECL void line_writer::restore(snapshot_reader& from) {
+  const auto number = from.varint();
+  const auto size = from.varint();
+  if (from.failed() || broken_) return;
+  std::error_code code;
+  if (number_ > number) {  // it was rotated since: the next number is the file of then
+    device_->close();
+    code = device_->rename(numbered(number + 1), options_.path);
+    for (auto later = number + 2; !code && later <= number_; ++later) {
+      device_->remove(numbered(later));
+    }
+    number_ = number;
+    if (!code && !open(open_mode::append)) return;
+  }
+  if (!code && file_size_ < size) {
+    return from.fail("the file " + options_.path + " has " + std::to_string(file_size_) +
+                     " bytes, the checkpoint was taken behind " + std::to_string(size));
+  }
+  if (!code) code = device_->truncate(size);
+  if (code) return from.fail("cannot cut " + options_.path + ": " + code.message());
+  file_size_ = size;
+  buffer_.clear();
+  committed_ = 0;
+}
+
 MILLRACE_DECL void line_writer::end() {
   ending_ = true;
   if (retry_timer_ == 0) advance();
@@ -93,6 +141,8 @@ MILLRACE_DECL void line_writer::advance() {
   if (file_is_open && !write_out()) return;
   if (rotation_ != rotation::none && !rotate()) return;
   if (!write_out()) return;  // what came while a rotation had to wait
+  report_checkpoint();
+  if (broken_) return;
   context_.unblock();
   if (!ending_) return;
   context_.env().cancel_timer(std::exchange(rotation_timer_, 0));

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <list>
 #include <string_view>
+#include <utility>
 
 namespace millrace::http {
 
@@ -43,6 +44,12 @@ class sender::implementation {
     }
     waiting_.push_back({std::move(request), time, net::backoff(options_.retry)});
     advance();
+  }
+
+  void checkpoint() {
+    checkpointing_ = true;
+    context_.block();
+    finish_if_empty();
   }
 
   void end() {
@@ -81,7 +88,7 @@ class sender::implementation {
       attempt(std::prev(active_.end()));
     }
     in_flight_.set(static_cast<std::int64_t>(active_.size() + waiting_.size()));
-    if (active_.size() >= options_.in_flight) {
+    if (checkpointing_ || active_.size() >= options_.in_flight) {
       context_.block();
     } else {
       context_.unblock();
@@ -141,7 +148,12 @@ class sender::implementation {
   }
 
   void finish_if_empty() {
-    if (!ending_ || done_ || !active_.empty() || !waiting_.empty()) return;
+    if (done_ || !active_.empty() || !waiting_.empty()) return;
+    if (std::exchange(checkpointing_, false)) {
+      context_.unblock();
+      context_.checkpointed();
+    }
+    if (!ending_) return;
     done_ = true;
     context_.done();
   }
@@ -155,6 +167,7 @@ class sender::implementation {
   std::string key_start_;
   std::uint64_t sequence_ = 0;
   rate_limit limit_;
+  bool checkpointing_ = false;  // nothing new until all is delivered
   bool ending_ = false;
   bool done_ = false;
   counter& delivered_;
@@ -170,6 +183,7 @@ MILLRACE_DECL net::http_request sender::blank() const { return self_->blank(); }
 MILLRACE_DECL void sender::submit(net::http_request request, std::string key, timestamp time) {
   self_->submit(std::move(request), std::move(key), time);
 }
+MILLRACE_DECL void sender::checkpoint() { self_->checkpoint(); }
 MILLRACE_DECL void sender::end() { self_->end(); }
 
 MILLRACE_DECL void validate_options(const sink_options& options, const std::string& part) {

@@ -62,6 +62,11 @@ class sink_link final : public connection {
     flush();
     update();
   }
+  void checkpoint() {
+    checkpointing_ = true;
+    flush();
+    update();
+  }
   void end();
   void detach() noexcept {
     env().cancel_timer(std::exchange(end_timer_, 0));
@@ -95,6 +100,7 @@ class sink_link final : public connection {
   std::string properties_;
   std::vector<char> input_ = std::vector<char>(16 * 1024);
   std::size_t input_end_ = 0;
+  bool checkpointing_ = false;  // nothing new until all is acknowledged
   bool ending_ = false;
   bool done_ = false;
   timer_id end_timer_ = 0;
@@ -154,7 +160,11 @@ MILLRACE_DECL void sink_link::update() {
   const std::size_t unsent = session().output().size();
   in_flight_.set(static_cast<std::int64_t>(unfinished - waiting));
   waiting_.set(static_cast<std::int64_t>(waiting));
-  if (unfinished >= options_.in_flight || waiting > 0 || unsent >= unsent_bound) {
+  if (checkpointing_ && unfinished == 0 && (options_.qos > 0 || unsent == 0)) {
+    checkpointing_ = false;
+    context_->checkpointed();
+  }
+  if (checkpointing_ || unfinished >= options_.in_flight || waiting > 0 || unsent >= unsent_bound) {
     context_->block();
   } else if (unfinished <= options_.in_flight / 2u && unsent <= unsent_bound / 2) {
     context_->unblock();
@@ -230,6 +240,7 @@ MILLRACE_DECL void publisher::publish(std::string_view topic, std::string_view p
 
 MILLRACE_DECL void publisher::batch_end() { link_->batch_end(); }
 
+MILLRACE_DECL void publisher::checkpoint() { link_->checkpoint(); }
 MILLRACE_DECL void publisher::end() { link_->end(); }
 
 }  // namespace millrace::mqtt

@@ -5,7 +5,12 @@
 #include <millrace/connectors/mqtt/source.hpp>
 #include <millrace/net/mqtt/text.hpp>
 
+#include <millrace/record/key.hpp>
+
 #include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <map>
 #include <span>
 #include <string_view>
 
@@ -37,6 +42,12 @@ inline link_options source_link_options(const source_options& options, const std
   }
   if (options.qos > 2) wrong_option(part, "qos must be 0, 1 or 2");
   if (options.receive_maximum == 0) wrong_option(part, "receive_maximum must be at least 1");
+  if (options.acknowledge == acknowledge_mode::on_checkpoint &&
+      (options.qos == 0 || options.connection.session_expiry.count() == 0)) {
+    wrong_option(part,
+                 "acknowledge on_checkpoint needs qos 1 or 2 and a session_expiry above 0, or the "
+                 "server forgets what was not acknowledged");
+  }
   if (options.receive_buffer < 4096) wrong_option(part, "receive_buffer must be at least 4096");
   return link;
 }
@@ -76,10 +87,11 @@ class source_link final : public connection {
         redelivered_(context.metrics().counter("redelivered")),
         skipped_(context.metrics().counter("retained_skipped")),
         copied_(context.metrics().counter("copied")),
+        recognised_(context.metrics().counter("recognised")),
         unacknowledged_(context.metrics().gauge("unacknowledged")) {}
 
   void begin() {
-    if (options_.acknowledge == acknowledge_mode::manual && options_.qos > 0) {
+    if (defers() && options_.qos > 0 && options_.acknowledge == acknowledge_mode::manual) {
       std::weak_ptr<connection> weak = weak_from_this();
       box_ = std::make_shared<acknowledgement_box>(env(), [weak] {
         const auto self = weak.lock();
@@ -90,6 +102,45 @@ class source_link final : public connection {
   }
 
   poll_status poll(source_output<message>& out);
+
+  void checkpoint(std::uint64_t id) { cuts_.push_back({id, taken_}); }
+
+  void checkpoint_complete(std::uint64_t id) {
+    while (!cuts_.empty() && cuts_.front().id <= id) {
+      const auto until = cuts_.front().taken;
+      cuts_.pop_front();
+      for (; taken_ - waiting_.size() < until; waiting_.pop_front()) {
+        session().acknowledge(waiting_.front().delivery);
+        confirming_.push_back(waiting_.front());
+      }
+    }
+    if (up()) {
+      probes_.push_back({session().ping(env().monotonic()), confirmed_ + confirming_.size()});
+    } else {
+      expect_again();
+    }
+    unacknowledged_.set(static_cast<std::int64_t>(session().unacknowledged()));
+    if (!abandoned()) flush();
+  }
+
+  void save(snapshot_writer& to) const {
+    to.varint(waiting_.size() + confirming_.size() + known_.size());
+    const auto put = [&to](std::uint16_t packet, std::uint64_t fingerprint) {
+      to.number(packet);
+      to.number(fingerprint);
+    };
+    for (const auto& w : waiting_) put(w.packet, w.fingerprint);
+    for (const auto& w : confirming_) put(w.packet, w.fingerprint);
+    for (const auto& [packet, fingerprint] : known_) put(packet, fingerprint);
+  }
+
+  void restore(snapshot_reader& from) {
+    const auto n = from.count(sizeof(std::uint16_t) + sizeof(std::uint64_t));
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto packet = from.number<std::uint16_t>();
+      known_.emplace(packet, from.number<std::uint64_t>());
+    }
+  }
 
   void stop() {
     stopping_ = true;
@@ -113,6 +164,7 @@ class source_link final : public connection {
   void on_received(std::size_t n) override;
   void on_up() override;
   void on_down() override {
+    expect_again();
     blocks_.forget_unread();
     needed_ = 0;
     message_ready_ = false;
@@ -136,6 +188,51 @@ class source_link final : public connection {
     for (const delivery_id id : acknowledged_) session().acknowledge(id);
     unacknowledged_.set(static_cast<std::int64_t>(session().unacknowledged()));
     flush();
+  }
+
+  bool defers() const noexcept { return options_.acknowledge != acknowledge_mode::on_receive; }
+
+  static std::uint64_t fingerprint_of(const publish_packet& p) noexcept {
+    const key_hash<std::string_view> hash;
+    return hash(p.topic) * 31 + hash(p.payload);
+  }
+
+  /// Forgets the acknowledged messages of which the server has been heard to know.
+  void confirm() {
+    while (!probes_.empty() && probes_.front().ping <= session().pings_answered()) {
+      for (; confirmed_ < probes_.front().until; ++confirmed_) confirming_.pop_front();
+      probes_.pop_front();
+    }
+  }
+
+  /// The connection is gone: what the server may not know to be acknowledged may come again.
+  void expect_again() {
+    for (const auto& w : confirming_) known_[w.packet] = w.fingerprint;
+    confirmed_ += confirming_.size();
+    confirming_.clear();
+    probes_.clear();
+  }
+
+  /// Notes what is to be acknowledged under a checkpoint. False for a message that the restored
+  /// one holds already.
+  bool note(const publish_packet& p, delivery_id id) {
+    const auto fingerprint = fingerprint_of(p);
+    if (MILLRACE_UNLIKELY(!known_.empty())) {
+      const auto it = known_.find(p.packet_id);
+      if (it != known_.end()) {
+        const bool same = p.duplicate && it->second == fingerprint;
+        known_.erase(it);
+        if (same) {
+          session().acknowledge(id);
+          confirming_.push_back({id, p.packet_id, fingerprint});
+          recognised_.add();
+          return false;
+        }
+      }
+    }
+    waiting_.push_back({id, p.packet_id, fingerprint});
+    ++taken_;
+    return true;
   }
 
   bool wanted(const publish_packet& p) const noexcept {
@@ -178,13 +275,35 @@ class source_link final : public connection {
   bool stopping_ = false;
   bool closed_ = false;
   bool subscribed_ = false;
+  bool warned_ = false;
   std::shared_ptr<acknowledgement_box> box_;
   std::vector<delivery_id> acknowledged_;
+  struct waiting {
+    delivery_id delivery;
+    std::uint16_t packet;
+    std::uint64_t fingerprint;
+  };
+  struct cut {
+    std::uint64_t id;
+    std::uint64_t taken;
+  };
+  struct probe {
+    std::uint64_t ping;
+    std::uint64_t until;
+  };
+  std::deque<waiting> waiting_;  // handed over, acknowledged under a checkpoint to come
+  std::uint64_t taken_ = 0;      // so many have ever been in it
+  std::deque<cut> cuts_;
+  std::deque<waiting> confirming_;  // acknowledged, but the acknowledgement may get lost
+  std::uint64_t confirmed_ = 0;     // so many have left it
+  std::deque<probe> probes_;
+  std::map<std::uint16_t, std::uint64_t> known_;  // of the life before, not yet seen again
   counter& received_;
   counter& bytes_;
   counter& redelivered_;
   counter& skipped_;
   counter& copied_;
+  counter& recognised_;
   gauge& unacknowledged_;
 };
 
@@ -214,10 +333,11 @@ MILLRACE_DECL message source_link::copy_message(const publish_packet& p, deliver
 }
 
 MILLRACE_DECL poll_status source_link::poll(source_output<message>& out) {
-  if (stopping_ && (closed_ || options_.acknowledge == acknowledge_mode::manual)) {
+  if (stopping_ && (closed_ || defers())) {
     return poll_status::end;
   }
   if (!up() || stopping_) return poll_status::wait;
+  confirm();
   std::size_t room = out.room();
   if (room == 0) return poll_status::more;
   const std::size_t before = room;
@@ -232,6 +352,9 @@ MILLRACE_DECL poll_status source_link::poll(source_output<message>& out) {
         return true;
       }
       again += p.duplicate ? 1 : 0;
+      if (options_.acknowledge == acknowledge_mode::on_checkpoint && id != 0 && !note(p, id)) {
+        return true;
+      }
       out.emit(message_maker{*this, p, id, credit}, received_at_);
       return --room > 0;
     });
@@ -278,6 +401,17 @@ MILLRACE_DECL void source_link::on_received(std::size_t n) {
 
 MILLRACE_DECL void source_link::on_up() {
   const auto& limits = session().limits();
+  if (!session().session_present()) known_.clear();  // packet identifiers of another session
+  if (options_.acknowledge == acknowledge_mode::on_checkpoint && !warned_ &&
+      limits.version == version::v3_1_1) {
+    warned_ = true;
+    env().log().warning(
+        context_->name(),
+        "acknowledges on checkpoints with MQTT 3.1.1: the server sends no more messages per "
+        "checkpoint than it allows in flight (mosquitto: max_inflight_messages, 20 by default) and "
+        "may drop what it queues meanwhile (max_queued_messages, 1000); use version 5 with "
+        "receive_maximum, or raise those limits");
+  }
   std::vector<subscription> wanted;
   for (const auto& filter : filters_) {
     if (!limits.wildcards_available && filter.find_first_of("+#") != std::string::npos) {
@@ -322,5 +456,12 @@ MILLRACE_DECL poll_status message_reader::poll(source_output<message>& out) {
 }
 
 MILLRACE_DECL void message_reader::stop() { link_->stop(); }
+
+MILLRACE_DECL void message_reader::checkpoint(std::uint64_t id) { link_->checkpoint(id); }
+MILLRACE_DECL void message_reader::checkpoint_complete(std::uint64_t id) {
+  link_->checkpoint_complete(id);
+}
+MILLRACE_DECL void message_reader::save(snapshot_writer& to) const { link_->save(to); }
+MILLRACE_DECL void message_reader::restore(snapshot_reader& from) { link_->restore(from); }
 
 }  // namespace millrace::mqtt

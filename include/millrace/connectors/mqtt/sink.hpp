@@ -56,6 +56,8 @@ class publisher {
   /// dead letter. Copies what it needs.
   MILLRACE_DECL void publish(std::string_view topic, std::string_view payload, timestamp time);
   MILLRACE_DECL void batch_end();
+  /// Tells the context when the server has acknowledged all that was published so far.
+  MILLRACE_DECL void checkpoint();
   MILLRACE_DECL void end();
 
  private:
@@ -109,6 +111,7 @@ class sink {
       }
     }
     void batch_end() { publisher_.batch_end(); }
+    void checkpoint(std::uint64_t) { publisher_.checkpoint(); }
     void end() { publisher_.end(); }
 
    private:

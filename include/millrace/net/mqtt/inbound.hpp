@@ -21,8 +21,9 @@ using delivery_id = std::uint64_t;
 
 /// When acknowledgements are sent.
 enum class acknowledge_mode : std::uint8_t {
-  on_receive,  ///< as soon as the message has been handed over
-  manual,      ///< when the application says so, in the order of reception
+  on_receive,     ///< as soon as the message has been handed over
+  manual,         ///< when the application says so, in the order of reception
+  on_checkpoint,  ///< as `manual`; a source does it when the checkpoint that holds them is durable
 };
 
 /// The receiving half of a session's state. Memory: 40 bytes per unacknowledged delivery, at most

@@ -101,6 +101,11 @@ class session {
   /// Keep-alive and response timeouts: may write PINGREQ or add an `unresponsive` event.
   MILLRACE_DECL void on_time(std::chrono::nanoseconds now);
 
+  /// Writes PINGREQ. Servers work in order: when `pings_answered()` has reached what this returns,
+  /// everything written before has been processed. \pre `connected()`
+  MILLRACE_DECL std::uint64_t ping(std::chrono::nanoseconds now);
+  std::uint64_t pings_answered() const noexcept { return pings_answered_; }
+
   bool connected() const noexcept { return state_ == state::connected; }
   bool session_present() const noexcept { return session_present_; }
   const server_limits& limits() const noexcept { return limits_; }
@@ -148,6 +153,8 @@ class session {
   std::chrono::nanoseconds last_sent_{0};
   std::chrono::nanoseconds last_received_{0};
   std::optional<std::chrono::nanoseconds> ping_since_;
+  std::uint64_t pings_sent_ = 0;
+  std::uint64_t pings_answered_ = 0;
   std::uint16_t next_subscribe_id_ = outbound_messages::highest_packet_id;
   std::vector<pending_subscribe> subscribing_;
   std::vector<std::string> aliases_;  // of received topics; [alias - 1]

@@ -88,6 +88,7 @@ MILLRACE_DECL void session::connection_lost() {
   state_ = state::closed;
   output_.clear();
   ping_since_.reset();
+  pings_answered_ = pings_sent_;
   subscribing_.clear();
   aliases_.clear();
   inbound_.connection_lost();
@@ -161,6 +162,7 @@ MILLRACE_DECL bool session::on_control(const frame& f) {
   if (const auto* suback = std::get_if<suback_packet>(&p)) return on_suback(*suback);
   if (std::holds_alternative<pingresp_packet>(p)) {
     ping_since_.reset();
+    pings_answered_ = std::min(pings_answered_ + 1, pings_sent_);
     return true;
   }
   const auto* bye = std::get_if<disconnect_packet>(&p);
@@ -301,10 +303,15 @@ MILLRACE_DECL void session::on_time(std::chrono::nanoseconds now) {
     return;
   }
   if (keep_alive_.count() > 0 && now >= std::min(last_sent_, last_received_) + keep_alive_) {
-    encode(pingreq_packet{}, limits_.version, output_);
-    last_sent_ = now;
-    ping_since_ = now;
+    ping(now);
   }
+}
+
+MILLRACE_DECL std::uint64_t session::ping(std::chrono::nanoseconds now) {
+  encode(pingreq_packet{}, limits_.version, output_);
+  last_sent_ = now;
+  if (!ping_since_) ping_since_ = now;
+  return ++pings_sent_;
 }
 
 }  // namespace millrace::mqtt
