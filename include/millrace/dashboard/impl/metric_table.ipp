@@ -90,6 +90,11 @@ inline constexpr metric_description metric_table[] = {
      "Parts of a stream that have no say in its watermark, because there are too many.",
      "partitions_ignored"},
 
+    // Duplicates.
+    {"millrace_operator_ids_not_remembered_total", counter_type, own_metric,
+     "Records whose ids could not be kept, because there are too many: duplicates may pass.",
+     "ids_not_remembered"},
+
     // Connectors.
     {"millrace_operator_connected", gauge_type, own_metric, "1 while connected.", "connected"},
     {"millrace_operator_connects_total", counter_type, own_metric,
@@ -100,6 +105,9 @@ inline constexpr metric_description metric_table[] = {
      "received"},
     {"millrace_operator_redelivered_total", counter_type, own_metric,
      "Messages received that the peer marked as sent before.", "redelivered"},
+    {"millrace_operator_recognised_total", counter_type, own_metric,
+     "Messages sent again that a checkpoint had seen, and that were therefore left out.",
+     "recognised"},
     {"millrace_operator_retained_skipped_total", counter_type, own_metric,
      "Retained messages left out.", "retained_skipped"},
     {"millrace_operator_copied_total", counter_type, own_metric,
