@@ -81,6 +81,7 @@ struct checkpoint_core {
 };
 
 /// Writes a file whose name must not be there yet or may be replaced, up to fsync.
-result<void> write_synced(file_system& files, const std::string& path, std::string_view bytes);
+MILLRACE_DECL result<void> write_synced(file_system& files, const std::string& path,
+                                        std::string_view bytes);
 
 }  // namespace millrace::detail
