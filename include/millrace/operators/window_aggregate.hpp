@@ -99,6 +99,7 @@ class window_aggregate_operator {
         restore_value(r, key);
         return r.failed() ? no_slot : keys_->find_or_insert(key);
       });
+      store_.reopen();
       update_keys();
     } else {
       throw std::system_error(make_error_code(errc::not_serializable), typeid(state).name());

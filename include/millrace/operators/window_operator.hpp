@@ -133,6 +133,9 @@ class window_operator {
     restore_value(from, now);
     windows_.restore(from);
     if (from.failed()) return;
+    // Saved behind the end of an input that was stopped: it may go on.
+    if (watermark == max_timestamp) watermark = min_timestamp;
+    if (now == max_timestamp) now = min_timestamp;
     watermark_ = std::exchange(restored_, true) ? std::min(watermark_, watermark) : watermark;
     alarm_.restore(now);
     requeue_all();

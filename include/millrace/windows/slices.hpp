@@ -106,6 +106,13 @@ class slice_store {
 
   timestamp watermark() const noexcept { return watermark_; }
 
+  /// For an input that goes on behind its end: a watermark of `max_timestamp` is forgotten.
+  void reopen() noexcept {
+    if (watermark_ != max_timestamp) return;
+    watermark_ = min_timestamp;
+    update_fired();
+  }
+
   /// The watermark at which the next window with a record fires, as far as is known now.
   std::optional<timestamp> next_fire_time() const noexcept {
     const std::optional<index> next = next_window();
