@@ -78,10 +78,10 @@ class join_latest_operator {
       rights.pop_front(rights.size());
     } else {
       prune(state, c.watermark());  // what still waits is newer than the watermark
-      if (MILLRACE_UNLIKELY(c.time() <= c.watermark() && !rights.empty() &&
-                            rights.front().time > c.time() &&
-                            rights.front().time <= c.watermark())) {
-        return c.counters().late.add();  // nobody will ask for it
+      if (MILLRACE_UNLIKELY(c.time() <= c.watermark())) {
+        const std::size_t passed = rights.first_after(c.watermark());
+        // Replaced before it came: nobody will ask for it.
+        if (passed > 0 && rights[passed - 1].time > c.time()) return c.counters().late.add();
       }
     }
     rights.insert(c.time(), std::move(value));
