@@ -30,8 +30,8 @@ struct partition_options {
   std::size_t most = 1'000'000;  ///< parts beyond these have no say; metric `partitions_ignored`
 };
 
-/// The least watermark over parts: one look-up per record; `settle` costs O(log parts) for each part
-/// that has moved and is among the least. Parts that can have no more influence are forgotten.
+/// The least watermark over parts: one look-up per record; `settle` costs O(log parts) for each
+/// part that has moved and is among the least. Parts that can have no more influence are forgotten.
 template <key_type P>
 class partition_watermarks {
  public:
