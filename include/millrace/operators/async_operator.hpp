@@ -71,6 +71,7 @@ class async_operator {
     if (!restored_.empty()) c.request_resume();
   }
 
+  bool can_pass() const { return outstanding_ == 0 || segments_.free_order(options_.order); }
   bool ready() const {
     if (has_lanes && options_.overflow == on_overflow::refuse) {
       return outstanding_ < options_.most_lanes * (options_.in_flight + options_.waiting);

@@ -112,6 +112,11 @@ class call_segments {
   /// Whether a watermark could leave at once.
   bool empty() const noexcept { return segments_.size() == 1 && segments_.front().order.empty(); }
 
+  /// Whether a result may leave past calls in flight: there is no order, and no watermark between.
+  bool free_order(async_order order) const noexcept {
+    return order != async_order::ordered && segments_.size() == 1;
+  }
+
   /// Ends the current segment; a watermark with nothing before it takes the place of the last.
   void close(timestamp watermark) {
     if (segments_.back().order.empty() && segments_.size() > 1) {
