@@ -42,6 +42,7 @@
 #include <millrace/dashboard/impl/diagnosis.ipp>
 #include <millrace/dashboard/impl/history.ipp>
 #include <millrace/dashboard/impl/metric_table.ipp>
+#include <millrace/dashboard/impl/node_figures.ipp>
 #include <millrace/dashboard/impl/page.ipp>
 #include <millrace/dashboard/impl/page_details.ipp>
 #include <millrace/dashboard/impl/page_graph.ipp>
@@ -76,6 +77,7 @@
 #include <millrace/record/impl/dynamic_record.ipp>
 #include <millrace/record/impl/schema.ipp>
 #include <millrace/runtime/impl/checkpoint.ipp>
+#include <millrace/runtime/impl/checkpoint_directory.ipp>
 #include <millrace/runtime/impl/drivers.ipp>
 #include <millrace/runtime/impl/execution.ipp>
 #include <millrace/runtime/impl/plan.ipp>

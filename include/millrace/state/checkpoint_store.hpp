@@ -83,10 +83,15 @@ class checkpoint_writer {
   /// as well, the error says that it may be found after a crash: sound, as every other.) Once.
   void finish(environment& env, std::function<void(result<checkpoint_manifest>)> done);
 
+  /// The same, and returns when it is done. Not on a worker, which must not wait; one at a time.
+  result<checkpoint_manifest> finish_and_wait();
+
   /// Removes what was written.
   void abandon();
 
  private:
+  void end();
+
   std::shared_ptr<detail::checkpoint_core> core_;
   std::shared_ptr<detail::checkpoint_draft> draft_;
 };
@@ -128,7 +133,11 @@ class checkpoint_store {
   void save(const checkpoint_manifest& manifest, std::string directory, environment& env,
             std::function<void(result<checkpoint_manifest>)> done);
 
-  /// Bytes of all files, from when they were last looked at.
+  /// The same, and returns when it is done. Not on a worker, which must not wait.
+  result<checkpoint_manifest> save_and_wait(const checkpoint_manifest& manifest,
+                                            const std::string& directory);
+
+  /// Bytes of all files; looks at each of them.
   std::uint64_t bytes() const;
 
   /// Returns when everything begun so far is written; callbacks may still be on their way.

@@ -69,7 +69,10 @@ struct checkpoint_core {
   void remove_leftovers(const std::vector<std::string>& names);
 
   void write_chunk(checkpoint_draft& draft, std::uint64_t offset, const std::string& bytes);
+  result<checkpoint_manifest> end_draft(const std::shared_ptr<checkpoint_draft>& draft);
   result<void> complete_draft(checkpoint_draft& draft);
+  void count(const result<checkpoint_manifest>& answer, std::uint64_t written,
+             std::chrono::nanoseconds took);
   result<void> close_data(checkpoint_draft& draft);
   result<void> name_manifest(checkpoint_draft& draft);
   void clean_up(checkpoint_draft& draft);

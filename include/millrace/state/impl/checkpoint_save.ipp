@@ -81,4 +81,15 @@ MILLRACE_DECL void checkpoint_store::save(const checkpoint_manifest& manifest,
   });
 }
 
+MILLRACE_DECL result<checkpoint_manifest> checkpoint_store::save_and_wait(
+    const checkpoint_manifest& manifest, const std::string& directory) {
+  result<checkpoint_manifest> saved = error{errc::aborted, "not copied"};
+  core_->jobs.submit([this, &saved, &manifest, &directory] {
+    saved = detail::copy_checkpoint(*core_, manifest, directory);
+  });
+  core_->jobs.wait();
+  if (saved) core_->metrics.counter("saved").add();
+  return saved;
+}
+
 }  // namespace millrace

@@ -65,6 +65,7 @@ MILLRACE_DECL result<void> checkpoint_core::name_manifest(checkpoint_draft& draf
   return why;
 }
 
+/// Writes everything, with the name of the manifest last.
 MILLRACE_DECL result<void> checkpoint_core::complete_draft(checkpoint_draft& draft) {
   if (!draft.outcome) return draft.outcome;
   if (auto good = draft.manifest.normalize(); !good) return good;
@@ -104,8 +105,35 @@ MILLRACE_DECL void checkpoint_core::clean_up(checkpoint_draft& draft) {
   broken.emplace(draft.id, "it could not be completed");
 }
 
-inline std::int64_t microseconds_of(std::chrono::nanoseconds t) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(t).count();
+/// Completes it or cleans up, and removes what is too old. As a job.
+MILLRACE_DECL result<checkpoint_manifest> checkpoint_core::end_draft(
+    const std::shared_ptr<checkpoint_draft>& draft) {
+  for (const auto& [index, checksum] : draft->checksums) {
+    draft->manifest.parts[index].chunks.back().checksum = checksum;
+  }
+  draft->checksums.clear();
+  const auto outcome = complete_draft(*draft);
+  if (!outcome) clean_up(*draft);
+  {
+    const std::lock_guard guard(mutex);
+    drafts.erase(draft);
+  }
+  if (!outcome) {
+    return error{outcome.error().code,
+                 "checkpoint " + std::to_string(draft->id) + ": " + outcome.error().message};
+  }
+  retain_newest();
+  return draft->manifest;
+}
+
+MILLRACE_DECL void checkpoint_core::count(const result<checkpoint_manifest>& answer,
+                                          std::uint64_t written, std::chrono::nanoseconds took) {
+  metrics.counter(answer ? "completed" : "failed").add();
+  metrics.counter("written_bytes").add(written);
+  if (!answer) return;
+  metrics.gauge("last_id").set(static_cast<std::int64_t>(answer->id));
+  metrics.gauge("last_bytes").set(static_cast<std::int64_t>(answer->bytes()));
+  metrics.gauge("last_us").set(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
 }
 
 }  // namespace detail
@@ -165,44 +193,34 @@ MILLRACE_DECL result<void> checkpoint_writer::add(checkpoint_part part, std::str
 
 MILLRACE_DECL void checkpoint_writer::finish(
     environment& env, std::function<void(result<checkpoint_manifest>)> done) {
-  {
-    const std::lock_guard guard(draft_->mutex);
-    MILLRACE_ASSERT(!draft_->ended);
-    draft_->ended = true;
-  }
+  end();
   const auto started = env.monotonic();
   core_->jobs.submit([core = core_.get(), draft = draft_, environment = &env, started,
                       alive = std::weak_ptr<bool>(core_->alive), done = std::move(done)]() mutable {
-    for (const auto& [index, checksum] : draft->checksums) {
-      draft->manifest.parts[index].chunks.back().checksum = checksum;
-    }
-    const auto outcome = core->complete_draft(*draft);
-    if (!outcome) core->clean_up(*draft);
-    {
-      const std::lock_guard guard(core->mutex);
-      core->drafts.erase(draft);
-    }
-    if (outcome) core->retain_newest();
-    auto answer = outcome ? result<checkpoint_manifest>(draft->manifest)
-                          : result<checkpoint_manifest>(error{
-                                outcome.error().code, "checkpoint " + std::to_string(draft->id) +
-                                                          ": " + outcome.error().message});
+    auto answer = core->end_draft(draft);
     const auto written = draft->next_offset;
     environment->post([core, environment, started, written, alive = std::move(alive),
                        answer = std::move(answer), done = std::move(done)]() mutable {
-      if (!alive.expired()) {
-        core->metrics.counter(answer ? "completed" : "failed").add();
-        core->metrics.counter("written_bytes").add(written);
-        if (answer) {
-          core->metrics.gauge("last_id").set(static_cast<std::int64_t>(answer->id));
-          core->metrics.gauge("last_bytes").set(static_cast<std::int64_t>(answer->bytes()));
-          core->metrics.gauge("last_us").set(
-              detail::microseconds_of(environment->monotonic() - started));
-        }
-      }
+      if (!alive.expired()) core->count(answer, written, environment->monotonic() - started);
       done(std::move(answer));
     });
   });
+}
+
+MILLRACE_DECL result<checkpoint_manifest> checkpoint_writer::finish_and_wait() {
+  end();
+  const auto started = std::chrono::steady_clock::now();
+  result<checkpoint_manifest> answer = error{errc::aborted, "not written"};
+  core_->jobs.submit([this, &answer] { answer = core_->end_draft(draft_); });
+  core_->jobs.wait();
+  core_->count(answer, draft_->next_offset, std::chrono::steady_clock::now() - started);
+  return answer;
+}
+
+MILLRACE_DECL void checkpoint_writer::end() {
+  const std::lock_guard guard(draft_->mutex);
+  MILLRACE_ASSERT(!draft_->ended);
+  draft_->ended = true;
 }
 
 MILLRACE_DECL void checkpoint_writer::abandon() {
