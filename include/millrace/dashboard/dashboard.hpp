@@ -91,4 +91,6 @@ class dashboard {
 
 #if defined(MILLRACE_HEADER_ONLY)
 #include <millrace/dashboard/impl/dashboard.ipp>
+#include <millrace/dashboard/impl/page.ipp>
+#include <millrace/dashboard/impl/site.ipp>
 #endif

@@ -74,5 +74,7 @@ MILLRACE_DECL std::pair<std::string, std::string> split_metric_name(const std::s
 }  // namespace millrace
 
 #if defined(MILLRACE_HEADER_ONLY)
+#include <millrace/dashboard/impl/bottleneck.ipp>
 #include <millrace/dashboard/impl/diagnosis.ipp>
+#include <millrace/dashboard/impl/stall.ipp>
 #endif

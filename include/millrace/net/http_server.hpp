@@ -112,4 +112,5 @@ class http_server {
 
 #if defined(MILLRACE_HEADER_ONLY)
 #include <millrace/net/impl/http_server.ipp>
+#include <millrace/net/impl/http_server_session.ipp>
 #endif

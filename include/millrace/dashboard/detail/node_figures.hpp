@@ -39,3 +39,7 @@ inline double fill_of(const status_interval& time, std::size_t node) {
 }
 
 }  // namespace millrace::detail
+
+#if defined(MILLRACE_HEADER_ONLY)
+#include <millrace/dashboard/impl/node_figures.ipp>
+#endif

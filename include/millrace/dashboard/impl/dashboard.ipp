@@ -3,8 +3,6 @@
 
 #include <millrace/dashboard/dashboard.hpp>
 #include <millrace/dashboard/detail/site.hpp>
-#include <millrace/dashboard/impl/page.ipp>
-#include <millrace/dashboard/impl/site.ipp>
 #include <millrace/dsl/pipeline.hpp>
 
 #include <utility>

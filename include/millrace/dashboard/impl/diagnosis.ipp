@@ -2,8 +2,6 @@
 #pragma once
 
 #include <millrace/dashboard/detail/findings.hpp>
-#include <millrace/dashboard/impl/bottleneck.ipp>
-#include <millrace/dashboard/impl/stall.ipp>
 
 #include <cmath>
 #include <cstdio>

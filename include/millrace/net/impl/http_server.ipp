@@ -2,7 +2,6 @@
 #pragma once
 
 #include <millrace/net/detail/http_server_session.hpp>
-#include <millrace/net/impl/http_server_session.ipp>
 
 #include <string>
 #include <utility>
