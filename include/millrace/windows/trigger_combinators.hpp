@@ -6,7 +6,9 @@
 
 #include <millrace/windows/triggers.hpp>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <tuple>
