@@ -6,8 +6,10 @@
 
 #include <millrace/base/version.hpp>
 #include <millrace/dsl/async_api.hpp>
+#include <millrace/dsl/broadcast_process.hpp>
 #include <millrace/dsl/broadcast_stream.hpp>
 #include <millrace/dsl/keyed_stream.hpp>
+#include <millrace/dsl/lookup_api.hpp>
 #include <millrace/dsl/pipeline.hpp>
 #include <millrace/dsl/stream.hpp>
 #include <millrace/dsl/windowed_stream.hpp>

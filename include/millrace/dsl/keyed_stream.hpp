@@ -4,10 +4,10 @@
 /// and process functions work per key. Streams must not outlive their pipeline.
 #pragma once
 
+#include <millrace/dsl/keyed_joins.hpp>
 #include <millrace/dsl/keyed_utilities.hpp>
 #include <millrace/dsl/stream.hpp>
 #include <millrace/dsl/windowed_stream.hpp>
-#include <millrace/operators/join_latest.hpp>
 #include <millrace/operators/process.hpp>
 #include <millrace/operators/signature.hpp>
 
@@ -24,6 +24,7 @@ class connected_streams;
 /// Records of type T with a key of type K.
 template <class K, class T, class Chain>
 class keyed_stream : public stream_api<keyed_stream<K, T, Chain>, T, Chain>,
+                     public keyed_joins<keyed_stream<K, T, Chain>, K, T>,
                      public keyed_utilities<keyed_stream<K, T, Chain>, K, T> {
   using base = stream_api<keyed_stream<K, T, Chain>, T, Chain>;
 
@@ -74,26 +75,10 @@ class keyed_stream : public stream_api<keyed_stream<K, T, Chain>, T, Chain>,
   }
 
   /// This stream and another with the same key type, for functions with shared state per key.
+  using keyed_joins<keyed_stream, K, T>::connect;
   template <class R, class C>
   connected_streams<K, T, R> connect(const keyed_stream<K, R, C>& right) const {
     return connected_streams<K, T, R>(*this, right);
-  }
-
-  /// Each record with the last value of `right` that has the same key. Records that come after
-  /// their watermark go to `late`.
-  template <class R, class C>
-  keyed_stream<K, joined<T, R>> join_latest(std::string name, const keyed_stream<K, R, C>& right,
-                                            join_latest_options options = {},
-                                            side_output<T> late = side_output<T>("late")) const {
-    return join<false>(std::move(name), right, options, std::move(late));
-  }
-
-  /// The same, but records without a partner are emitted, with an empty `right`.
-  template <class R, class C>
-  keyed_stream<K, joined<T, std::optional<R>>> left_join_latest(
-      std::string name, const keyed_stream<K, R, C>& right, join_latest_options options = {},
-      side_output<T> late = side_output<T>("late")) const {
-    return join<true>(std::move(name), right, options, std::move(late));
   }
 
   template <class U, class C>
@@ -121,19 +106,6 @@ class keyed_stream : public stream_api<keyed_stream<K, T, Chain>, T, Chain>,
     core.template connect<T>(from, id);
     (core.template connect<typename Others::value_type>(others.origin(), id), ...);
     return keyed_stream<K, Out>(core, {id, 0});
-  }
-
- private:
-  template <bool Left, class R, class C>
-  auto join(std::string name, const keyed_stream<K, R, C>& right, join_latest_options options,
-            side_output<T> late) const {
-    using op = join_latest_operator<K, T, R, Left>;
-    return this->template keyed_node<typename op::output_type, T, R>(
-        "join", std::move(name),
-        [options, late](std::shared_ptr<key_table<K>> keys) {
-          return op(options, std::move(keys), late);
-        },
-        right);
   }
 };
 

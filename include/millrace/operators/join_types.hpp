@@ -7,6 +7,7 @@
 #include <millrace/operators/context.hpp>
 #include <millrace/record/batch.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <type_traits>
@@ -53,16 +54,12 @@ void emit_joined(operator_context<Out>& c, const L* left, const R* right, timest
     }
     to = *from;
   };
-  if constexpr (recycle_values<Out>) {
+  if constexpr (std::default_initializable<Out>) {
+    // Filled in place: large results are not copied about.
     Out& result = c.out().next(time, slot);
     assign(result.left, left);
     assign(result.right, right);
     c.out().committed();
-  } else if constexpr (std::is_default_constructible_v<Out>) {
-    Out result{};
-    assign(result.left, left);
-    assign(result.right, right);
-    c.emit(std::move(result), time, slot);
   } else {
     static_assert(std::is_same_v<Out, joined<L, R>>,
                   "records of outer joins must be default-constructible");
