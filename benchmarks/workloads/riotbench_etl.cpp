@@ -56,6 +56,7 @@ benchmark riotbench_etl() {
           .few = 2,
           .many = 5,
           .goals = {{"12", "floor", goal::of::instructions, 1.3}},
+          .counted = {"ours", "floor", "known layout"},
           .prepare = [](scale s) {
             auto block = std::make_shared<const floors::document_block>(
                 floors::riot::make_city(s == scale::small ? 8'192 : 32'768, sensors));
@@ -63,11 +64,17 @@ benchmark riotbench_etl() {
               const floors::digest d = run_pipeline(*block, passes);
               return outcome{block->places.size() * passes, d.sum ^ d.count};
             };
-            const auto floor = [block](std::size_t passes) {
-              const floors::digest d = floors::riot::etl(*block, passes, sensors);
-              return outcome{block->places.size() * passes, d.sum ^ d.count};
+            const auto by_hand = [block](auto run) {
+              return [block, run](std::size_t passes) {
+                const floors::digest d = run(*block, passes, sensors);
+                return outcome{block->places.size() * passes, d.sum ^ d.count};
+              };
             };
-            return std::vector<contestant>{{"ours", ours}, {"floor", floor}};
+            namespace riot = floors::riot;
+            return std::vector<contestant>{
+                {"ours", ours},
+                {"floor", by_hand(riot::etl<riot::on_demand_city_reader>)},
+                {"known layout", by_hand(riot::etl<riot::layout_reader>)}};
           }};
 }
 
