@@ -59,6 +59,8 @@ struct last {
 
 /// A pipeline that never rests, on a thread whose processor's time can be read.
 class busy_pipeline {
+  boost::asio::io_context context_{1};  // the pipeline must go first
+
  public:
   busy_pipeline() : executor_{context_.get_executor()} {
     p.source("numbers", endless{})
@@ -100,7 +102,6 @@ class busy_pipeline {
     return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
   }
 
-  boost::asio::io_context context_{1};
   io_executor executor_;
   std::thread thread_;
 };
