@@ -6,6 +6,8 @@
 #include "catch.hpp"
 #include "oracle/joins_run.hpp"
 
+#include <algorithm>
+
 using namespace millrace;
 
 namespace {
@@ -13,14 +15,23 @@ namespace {
 template <join_kind Kind>
 void compare(const oracle::script<2>& steps, join_interval between, oracle::keeps keeps) {
   using op = interval_join_operator<int, oracle::event, oracle::event, Kind>;
+  const auto arrivals = oracle::arrivals(steps);
+  // Two records that have the watermark's own time meet if no watermark comes between them, as in
+  // Flink; after a restore the last watermark comes again.
+  const bool with_restore =
+      std::none_of(arrivals.begin(), arrivals.end(),
+                   [](const oracle::arrival& a) { return a.record.time == a.watermark; });
   const auto expected = oracle::interval_join(
-      oracle::arrivals(steps),
-      between.lower.count() + (between.at_lower == bound::exclusive ? 1 : 0),
+      arrivals, between.lower.count() + (between.at_lower == bound::exclusive ? 1 : 0),
       between.upper.count() - (between.at_upper == bound::exclusive ? 1 : 0), keeps);
-  oracle::check_join(steps, expected, [&](const auto& s, const oracle::way& how) {
-    return oracle::run_join<op>(
-        s, how, [&](auto keys, auto left, auto right) { return op(between, keys, left, right); });
-  });
+  oracle::check_join(
+      steps, expected,
+      [&](const auto& s, const oracle::way& how) {
+        return oracle::run_join<op>(s, how, [&](auto keys, auto left, auto right) {
+          return op(between, keys, left, right);
+        });
+      },
+      with_restore);
 }
 
 join_interval random_interval(oracle::random_source& random) {
