@@ -122,14 +122,15 @@ double write_plainly(const std::string& folder, std::string_view record, std::si
 }
 
 double write_journal(const std::string& folder, std::string_view record, std::size_t count,
-                     std::size_t interval) {
+                     std::size_t interval, job_place place) {
   loop env;
   const journal_options options{.directory = folder,
                                 .commit_bytes = interval,
                                 .commit_records = SIZE_MAX,
                                 .commit_after = std::chrono::seconds{1},
                                 .most_pending_bytes = 4 * interval,
-                                .keep_free_bytes = 0};
+                                .keep_free_bytes = 0,
+                                .place = place};
   auto log = journal::open(options, env).value();
   std::uint64_t durable = 0;
   log->on_durable([&durable](std::uint64_t end) { durable = end; });
@@ -151,7 +152,7 @@ double write_journal(const std::string& folder, std::string_view record, std::si
 }
 
 void compare(const std::string& folder, std::size_t bytes, int rounds, std::size_t record_size,
-             std::size_t interval) {
+             std::size_t interval, job_place place) {
   const std::string record(record_size, 'r');
   const auto count = bytes / record_size;
   std::vector<double> ratios;
@@ -161,7 +162,7 @@ void compare(const std::string& folder, std::size_t bytes, int rounds, std::size
   for (int round = 0; round < rounds; ++round) {
     const auto a = write_plainly(folder + "/plain", record, count, interval);
     std::filesystem::remove_all(folder + "/plain");
-    const auto b = write_journal(folder + "/journal", record, count, interval);
+    const auto b = write_journal(folder + "/journal", record, count, interval, place);
     std::filesystem::remove_all(folder + "/journal");
     ratios.push_back(a / b);
     best_plain = std::min(best_plain, a);
@@ -171,12 +172,13 @@ void compare(const std::string& folder, std::size_t bytes, int rounds, std::size
   std::sort(ratios.begin(), ratios.end());
   std::sort(plain.begin(), plain.end());
   std::printf(
-      "records of %zu bytes, fsync every %zu KiB: plain %.0f MB/s (best %.0f), journal / plain "
+      "%s thread, records of %zu bytes, fsync every %zu KiB: plain %.0f MB/s (best %.0f), journal "
+      "/ plain "
       "%.2f "
       "(%.2f..%.2f), best / best %.2f\n",
-      record_size, interval >> 10, plain[plain.size() / 2],
-      static_cast<double>(count * record_size) / best_plain / 1e6, ratios[ratios.size() / 2],
-      ratios.front(), ratios.back(), best_plain / best_journal);
+      place == job_place::caller ? "same" : "own", record_size, interval >> 10,
+      plain[plain.size() / 2], static_cast<double>(count * record_size) / best_plain / 1e6,
+      ratios[ratios.size() / 2], ratios.front(), ratios.back(), best_plain / best_journal);
   std::fflush(stdout);
 }
 
@@ -267,10 +269,13 @@ int main(int argc, char** argv) {
   const auto bytes = static_cast<std::size_t>(argc > 2 ? std::atoi(argv[2]) : 256) << 20;
   const int rounds = argc > 3 ? std::atoi(argv[3]) : 5;
   std::filesystem::create_directories(folder);
-  for (const std::size_t interval :
-       {std::size_t{64} << 10, std::size_t{1} << 20, std::size_t{8} << 20}) {
-    for (const std::size_t size : {std::size_t{50}, std::size_t{200}, std::size_t{2'000}}) {
-      compare(folder, interval < (1U << 20) ? bytes / 8 : bytes, rounds, size, interval);
+  for (const auto place : {job_place::caller, job_place::own_thread}) {
+    for (const std::size_t interval :
+         {std::size_t{64} << 10, std::size_t{1} << 20, std::size_t{8} << 20}) {
+      const auto total = interval < (1U << 20) ? bytes / 8 : bytes;
+      for (const std::size_t size : {std::size_t{200}, std::size_t{2'000}}) {
+        compare(folder, total, rounds, size, interval, place);
+      }
     }
   }
   latency(folder);

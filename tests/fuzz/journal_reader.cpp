@@ -41,7 +41,7 @@ void repair(std::string& bytes) {
     detail::store_number(frame, detail::frame_magic);
     detail::store_number(frame + 12, static_cast<std::uint32_t>(length));
     detail::store_number(frame + 8, crc32c({frame + journal_frame::header_bytes, padded}));
-    detail::store_number(frame + 4, detail::frame_header_checksum(frame, {journal_id, at}));
+    detail::store_number(frame + 4, detail::frame_header_checksum(frame, journal_id, at));
     at += journal_frame::header_bytes + padded;
   }
 }
@@ -85,6 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   testing::manual_environment env;
   const journal_options options{.directory = "j",
+                                .segment_bytes = 4096,
                                 .keep_free_bytes = 0,
                                 .damage = journal_damage::skip,
                                 .place = job_place::caller,

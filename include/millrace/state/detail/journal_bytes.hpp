@@ -4,7 +4,6 @@
 #pragma once
 
 #include <millrace/base/crc32c.hpp>
-#include <millrace/state/journal_format.hpp>
 #include <millrace/state/snapshot.hpp>
 
 #include <bit>
@@ -31,12 +30,13 @@ void store_number(char* at, T value) noexcept {
   std::memcpy(at, &bits, sizeof bits);
 }
 
-/// Of the place and the header behind its own checksum.
-inline std::uint32_t frame_header_checksum(const char* header, const journal_place& place) {
+/// Of the place and the header (48 bytes) behind its own checksum.
+inline std::uint32_t frame_header_checksum(const char* header, std::uint64_t journal,
+                                           std::uint64_t position) noexcept {
   char numbers[16];
-  store_number(numbers, place.journal);
-  store_number(numbers + 8, place.position);
-  return crc32c({header + 8, journal_frame::header_bytes - 8}, crc32c({numbers, sizeof numbers}));
+  store_number(numbers, journal);
+  store_number(numbers + 8, position);
+  return crc32c({header + 8, 40}, crc32c({numbers, sizeof numbers}));
 }
 
 }  // namespace millrace::detail

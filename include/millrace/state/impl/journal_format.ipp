@@ -104,7 +104,8 @@ MILLRACE_DECL frame_reading read_frame(std::string_view bytes,
   const char* at = head.data();
   if (head.size() < journal_frame::header_bytes) return reading;
   if (load_number<std::uint32_t>(at) != detail::frame_magic) return reading;
-  if (load_number<std::uint32_t>(at + 4) != detail::frame_header_checksum(at, place)) {
+  if (load_number<std::uint32_t>(at + 4) !=
+      detail::frame_header_checksum(at, place.journal, place.position)) {
     return reading;
   }
   const auto length = load_number<std::uint32_t>(at + 12);
@@ -217,7 +218,7 @@ MILLRACE_DECL std::string_view journal_frames::finish(const journal_place& place
     store_number(at + 32, std::int64_t{frame.first.time_since_epoch().count()});
     store_number(at + 40, std::min(durable, frame.first_offset));
     store_number(at + 4,
-                 detail::frame_header_checksum(at, {place.journal, place.position + frame.at}));
+                 detail::frame_header_checksum(at, place.journal, place.position + frame.at));
   }
   return bytes_;
 }

@@ -61,7 +61,7 @@ MILLRACE_DECL result<void> journal_segment_reader::fill(std::uint64_t limit, std
   const auto wanted =
       static_cast<std::size_t>(std::min<std::uint64_t>(rest, std::max(least, chunk_)));
   if (!block_.unique() || block_.capacity() < wanted) {
-    block_ = shared_buffer::allocate(std::max(wanted, std::min(chunk_, least + chunk_)));
+    block_ = shared_buffer::allocate(std::max<std::size_t>(wanted, 4096));
   }
   forget();
   block_position_ = position_;
