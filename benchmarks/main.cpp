@@ -94,17 +94,24 @@ int once(const std::string& of, const std::string& name, std::size_t passes) {
 int run(const arguments& a) {
   const auto all = all_benchmarks();
   const counts counted = read_counts(a.counts);
+  int failed = 0;
   for (const benchmark& b : all) {
     if (!a.names.empty() && std::count(a.names.begin(), a.names.end(), b.name) == 0) continue;
     fmt::print(stderr, "{}: {}\n", b.name, b.what);
     figures f{&b, {}, {}};
-    if (a.times) f.times = measure(b, a.repetitions);
+    try {
+      if (a.times) f.times = measure(b, a.repetitions);
+    } catch (const std::exception& e) {  // the others are still worth measuring
+      fmt::print(stderr, "error: {}\n", e.what());
+      print_row({.name = b.name, .measure = "FAILED", .note = e.what()});
+      ++failed;
+    }
     for (const auto& [key, value] : counted) {
       if (key.first == b.name) f.instructions[key.second] = value;
     }
     for (const row& r : rows_of(f)) print_row(r);
   }
-  return 0;
+  return failed;
 }
 
 void write(const std::string& path, const std::string& text) {

@@ -171,7 +171,7 @@ if [ ${#names[@]} -eq 0 ] || [ ${#own[@]} -gt 0 ]; then
   times=()
   [ $timing = yes ] || times=(--no-times)
   "$programs/millrace_benchmarks" run --counts "$counts" --repetitions "$repetitions" \
-    "${times[@]}" "${own[@]}" >>"$rows"
+    "${times[@]}" "${own[@]}" >>"$rows" || say "a benchmark failed: see the row FAILED in the table"
 fi
 
 part wake_ups bench_wake_ups
