@@ -121,6 +121,9 @@ class journal_frames {
   /// A frame without records.
   void add_mark(std::uint64_t offset, timestamp time);
 
+  /// Makes room for so many bytes at once, instead of growing towards them.
+  void reserve(std::size_t bytes) { bytes_.reserve(bytes); }
+
   bool empty() const noexcept { return frames_.empty(); }
   std::size_t records() const noexcept { return records_; }
   std::size_t size() const noexcept { return bytes_.size(); }

@@ -126,7 +126,7 @@ namespace detail {
 inline result<bool> is_unfinished_segment(file_system& files, const std::string& path) {
   const auto file = files.open(path, file_access::read);
   if (!file) return file.error();
-  std::string bytes(std::size_t{1} << 20, '\0');
+  std::string bytes(std::size_t{64} << 10, '\0');
   for (std::uint64_t at = journal_segment_header::bytes;; at += bytes.size()) {
     const auto n = (*file)->read_at(at, bytes.data(), bytes.size());
     if (!n) return n.error();
