@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Devices with clocks of their own. One is set to the year 2033: what it sends goes to a side
-// output, so that it makes nobody late. One has gone quiet: its watermark moves on with the wall
-// clock, so that the last windows come out without another record. Virtual time, so that it is
-// quick.
+// output, so that it makes nobody late. One goes quiet: it holds nobody back. When all have, time
+// moves on with the wall clock, so that the last windows come out without another record. Virtual
+// time, so that it is quick.
 
 #include <millrace/connectors/memory.hpp>
 #include <millrace/millrace.hpp>

@@ -176,43 +176,32 @@ class time_oracle {
   std::int64_t base(const part& p) const {
     return std::max(lagged(p.greatest, given_.bound), p.floor);
   }
-  std::int64_t reached(const part& p) const {
-    if (given_.how == strategy::per_partition || !silent(p)) return base(p);
-    return shifted(base(p), clock() - p.last - given_.idle_after);
-  }
-
   void see_part(const event& e) {
     auto& p = parts_[e.key];
     const bool back = !p.counts || silent(p);
     p.greatest = std::max(p.greatest, e.time);
     p.last = last_any_ = clock();
+    before_silence_ = settled_;
     if (back) {
       const bool caught_up = lagged(p.greatest, given_.bound) >= settled_;
       p.counts = caught_up || (given_.how == strategy::per_key && p.greatest > settled_);
       if (given_.how == strategy::per_key) p.floor = settled_;
-      if (!p.counts && furthest_key_ == e.key) furthest_key_.reset();
     }
     if (!p.counts) return;
-    if (!furthest_ || base(p) > *furthest_ || (!furthest_key_ && base(p) == *furthest_)) {
-      furthest_ = base(p);
-      furthest_key_ = e.key;
-    }
+    furthest_ = std::max(furthest_.value_or(beginning), base(p));
   }
 
   std::optional<std::int64_t> least() const {
     std::optional<std::int64_t> least;
     for (const auto& [key, p] : parts_) {
-      if (p.counts && (!least || reached(p) < *least)) least = reached(p);
+      if (p.counts && (!least || base(p) < *least)) least = base(p);
     }
     return least;
   }
 
   void settle() {
-    const bool together = given_.how == strategy::per_key && least() && *least() >= *furthest_;
     for (auto& [key, p] : parts_) {
-      if (!silent(p)) continue;
-      if (given_.how == strategy::per_partition) p.counts = false;
-      if (together && furthest_key_ != key) p.counts = false;
+      if (silent(p)) p.counts = false;
     }
     const bool quiet = given_.idle_after > 0 && clock() - last_any_ >= given_.idle_after;
     const auto minimum = least();
@@ -222,11 +211,15 @@ class time_oracle {
       if (minimum) {
         settled_ = std::max(settled_, *minimum);
       } else if (quiet && furthest_) {
-        settled_ = std::max(settled_, *furthest_);
+        auto next = *furthest_;
+        if (given_.how == strategy::per_key) {
+          next = shifted(std::max(next, before_silence_), clock() - last_any_ - given_.idle_after);
+        }
+        settled_ = std::max(settled_, next);
       }
       say(settled_);
     }
-    if (quiet && (given_.how == strategy::per_partition || !minimum)) sleep();
+    if (quiet && (given_.how == strategy::per_partition || !furthest_)) sleep();
   }
 
   time_case given_;
@@ -246,7 +239,7 @@ class time_oracle {
   std::vector<event> all_;
   std::map<int, part> parts_;
   std::optional<std::int64_t> furthest_;
-  std::optional<int> furthest_key_;
+  std::int64_t before_silence_ = beginning;
   std::vector<seen> log_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The minimum over several inputs against a naive one, and its corner cases by name.
 
+#include <millrace/operators/watermark_minimum.hpp>
 #include <millrace/operators/watermarks.hpp>
 #include <millrace/testing/operator_harness.hpp>
 
@@ -167,4 +168,24 @@ TEST_CASE("an input that has ended does not drag silent ones to the end of time"
   CHECK(m.watermark() == at(12));
   m.apply(1, control::watermark(max_timestamp), env);
   CHECK(m.watermark() == max_timestamp);
+}
+
+TEST_CASE("parts that have gone quiet are forgotten") {
+  using namespace std::chrono_literals;
+  for (const auto mode : {when_silent::leave, when_silent::advance}) {
+    partition_watermarks<int> parts({.bound = 10us, .idle_after = 1ms}, mode);
+    parts.start(0ns);
+    std::chrono::nanoseconds now{0};
+    std::size_t most = 0;
+    for (int i = 0; i < 200'000; ++i) {
+      now += 10us;
+      parts.record(i, at(i * 10), now);  // each part speaks once
+      parts.record(-1, at(i * 10), now);
+      if (i % 16 == 0) parts.settle(now);
+      most = std::max(most, parts.size());
+    }
+    // Those of the last millisecond, and what the settling leaves over.
+    CHECK(most < 300);
+    CHECK(parts.watermark() > at(1'900'000));
+  }
 }

@@ -20,7 +20,7 @@ namespace millrace {
 /// What becomes of the watermark of a part that is silent for `idle_after`.
 enum class when_silent : std::uint8_t {
   leave,    ///< it does not count until it is back and has reached what was last handed on
-  advance,  ///< it moves on with the clock; see `per_key`
+  advance,  ///< the same; when all are silent time moves on with the clock
 };
 
 struct partition_options {
@@ -44,6 +44,7 @@ class partition_watermarks {
 
   void record(const P& part, timestamp time, nanoseconds now) {
     last_any_ = now;
+    before_silence_ = watermark_;
     const slot_index slot = parts_.find(part);
     if (slot == no_slot) return appear(part, time, now);
     auto& e = entries_[slot];
@@ -63,13 +64,13 @@ class partition_watermarks {
     const timestamp* least = settle_least(now);
     const bool quiet =
         options_.idle_after > duration::zero() && now - last_any_ >= options_.idle_after;
-    idle_ = quiet && (mode_ == when_silent::leave || least == nullptr);
+    idle_ = quiet && (mode_ == when_silent::leave || !furthest_);
     if (!complete(now)) return;
     timestamp next = watermark_;
     if (least != nullptr) {
       next = *least;
     } else if (quiet && furthest_) {
-      next = *furthest_;  // all are silent: the furthest decides
+      next = all_silent(now);
     }
     if (next <= watermark_) return;
     watermark_ = next;
@@ -133,10 +134,7 @@ class partition_watermarks {
 
   void note_furthest(slot_index slot) {
     const timestamp reached = base(entries_[slot]);
-    const bool vacant = furthest_slot_ == no_slot;
-    if (furthest_ && (vacant ? reached < *furthest_ : reached <= *furthest_)) return;
-    furthest_ = reached;
-    furthest_slot_ = slot;
+    furthest_ = std::max(furthest_.value_or(min_timestamp), reached);
   }
 
   void enter(slot_index slot) {
@@ -161,7 +159,6 @@ class partition_watermarks {
     auto& e = entries_[slot];
     ++e.version;
     e.state = nowhere;
-    if (slot == furthest_slot_) furthest_slot_ = no_slot;
     parts_.release(slot, owner_);
     parts_.sweep();
   }
@@ -175,20 +172,21 @@ class partition_watermarks {
     }
   }
 
-  timestamp now_at(const entry& e, nanoseconds now) const {
-    const timestamp t = base(e);
-    if (mode_ == when_silent::leave || !silent(e, now)) return t;
-    const auto moved = now - e.last - nanoseconds{options_.idle_after};
-    return saturating_add(t, std::chrono::duration_cast<duration>(moved));
+  // All are silent: the furthest decides, and goes on with the clock where that is wanted.
+  timestamp all_silent(nanoseconds now) const {
+    if (mode_ == when_silent::leave) return *furthest_;
+    const auto moved = now - last_any_ - nanoseconds{options_.idle_after};
+    return saturating_add(std::max(*furthest_, before_silence_),
+                          std::chrono::duration_cast<duration>(moved));
   }
 
   // The least watermark of those that count; null when nobody does.
   const timestamp* settle_least(nanoseconds now) {
     for (const auto* top = minimum_.top(valid()); top != nullptr; top = minimum_.top(valid())) {
-      const timestamp reached = now_at(entries_[top->slot], now);
+      const timestamp reached = base(entries_[top->slot]);
       if (reached > top->time) {
         minimum_.raise_top(reached);
-      } else if (goes(top->slot, reached, now)) {
+      } else if (silent(entries_[top->slot], now)) {
         const slot_index slot = top->slot;
         minimum_.pop();
         leave(slot);
@@ -197,17 +195,6 @@ class partition_watermarks {
       }
     }
     return nullptr;
-  }
-
-  // When the least has reached the furthest, all that are silent leave but the furthest. They are
-  // not looked for at once: it is found out when they come to the top.
-  bool goes(slot_index slot, timestamp reached, nanoseconds now) {
-    if (mode_ == when_silent::leave) return silent(entries_[slot], now);
-    if (furthest_ && reached >= *furthest_) {
-      parted_at_ = now;
-      stayed_ = furthest_slot_;
-    }
-    return parted_at_ && slot != stayed_ && silent(entries_[slot], *parted_at_);
   }
 
   bool complete(nanoseconds now) {
@@ -225,9 +212,7 @@ class partition_watermarks {
   lazy_time_heap left_;
   timestamp watermark_ = min_timestamp;
   std::optional<timestamp> furthest_;
-  slot_index furthest_slot_ = no_slot;
-  std::optional<nanoseconds> parted_at_;
-  slot_index stayed_ = no_slot;
+  timestamp before_silence_ = min_timestamp;
   nanoseconds started_{};
   nanoseconds last_any_{};
   std::uint64_t ignored_ = 0;

@@ -136,10 +136,9 @@ class per_partition {
   partition_options options_;
 };
 
-/// One watermark per key (a device with a clock of its own). Like `per_partition`, but a key that
-/// is silent for `idle_after` moves on with the clock, so that what came last is not kept waiting
-/// for ever: also when all are silent. When it has reached the furthest key it leaves; the furthest
-/// one stays. A key counts again with its first record that is not late.
+/// One watermark per key (a device with a clock of its own). Like `per_partition`, but when all
+/// keys are silent time moves on with the clock, from the furthest of them, so that what came last
+/// is not kept waiting for ever. A key counts again with its first record that is not late.
 template <class F>
 class per_key {
  public:
