@@ -2,11 +2,13 @@
 // The jobs that are compared with Flink's, see src/main/java/peer for the other side.
 
 #include <millrace/connectors/memory.hpp>
+#include <millrace/dsl/broadcast_process.hpp>
 #include <millrace/millrace.hpp>
 #include <millrace/testing/simulation.hpp>
 
 #include "peer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <set>
@@ -18,7 +20,8 @@ namespace peer {
 
 using namespace millrace;
 
-const std::vector<std::string> jobs{"tumbling", "sliding", "session", "timers", "broadcast"};
+const std::vector<std::string> jobs{"tumbling", "sliding",   "session",
+                                    "timers",   "broadcast", "interval_join"};
 
 namespace {
 
@@ -117,21 +120,25 @@ std::vector<std::string> run_windows(const script& s, const Assigner& assigner, 
   return out.values();
 }
 
-template <class Assigner>
-std::vector<std::string> run_both(const script& s, const Assigner& assigner) {
-  auto kept = run_windows(s, assigner, false);
-  auto folded = run_windows(s, assigner, true);
-  std::multiset<std::string> rest(kept.begin(), kept.end());
-  for (const auto& line : folded) {
+/// Two ways to the same results; where they differ, lines that Flink cannot have.
+std::vector<std::string> without_doubles(std::vector<std::string> one,
+                                         const std::vector<std::string>& other) {
+  std::multiset<std::string> rest(one.begin(), one.end());
+  for (const auto& line : other) {
     const auto found = rest.find(line);
     if (found == rest.end()) {
-      kept.push_back("only folded: " + line);
+      one.push_back("only the second way: " + line);
     } else {
       rest.erase(found);
     }
   }
-  for (const auto& line : rest) kept.push_back("only kept: " + line);
-  return kept;
+  for (const auto& line : rest) one.push_back("only the first way: " + line);
+  return one;
+}
+
+template <class Assigner>
+std::vector<std::string> run_both(const script& s, const Assigner& assigner) {
+  return without_doubles(run_windows(s, assigner, false), run_windows(s, assigner, true));
 }
 
 struct timer_state {
@@ -216,6 +223,65 @@ std::vector<std::string> run_broadcast(const script& s) {
   return out.values();
 }
 
+struct nothing {};
+
+/// The same with rules as state of a function, as Flink has it.
+std::vector<std::string> run_rules(const script& s) {
+  player in(s);
+  memory::sink<std::string> out;
+  in.keyed(0)
+      .connect(in.plain(1).broadcast())
+      .process<std::string>(
+          "function",
+          [](const item& e, nothing&, const rule_map& rules, auto& ctx) {
+            int sum = 0;
+            int count = 0;
+            for (const auto& [number, value] : rules) {
+              if (number % 2 != e.key % 2) continue;
+              sum += value;
+              ++count;
+            }
+            ctx.emit("rules " + std::to_string(e.id) + " " + std::to_string(count) + " " +
+                     std::to_string(sum));
+          },
+          [](const item& e, rule_map& rules) {
+            if (e.value < 0) {
+              rules.erase(e.key);
+            } else {
+              rules[e.key] = e.value;
+            }
+          })
+      .to("results", out);
+  in.play();
+  return out.values();
+}
+
+std::vector<std::string> run_interval_join(const script& s) {
+  player in(s);
+  memory::sink<std::string> out;
+  const late_outputs<item, item> late{side_output<item>("left"), side_output<item>("right")};
+  const auto edge = [&](const char* name) {
+    return s.get(name) != 0 ? bound::exclusive : bound::inclusive;
+  };
+  const auto pairs = in.keyed(0).interval_join("join", in.keyed(1),
+                                               {.lower = duration{s.get("lower")},
+                                                .upper = duration{s.get("upper")},
+                                                .at_lower = edge("lower_exclusive"),
+                                                .at_upper = edge("upper_exclusive")},
+                                               late);
+  pairs
+      .map([](const auto& pair) {
+        return "pair " + std::to_string(pair.left.id) + " " + std::to_string(pair.right.id) + " " +
+               std::to_string(std::max(pair.left.time, pair.right.time));
+      })
+      .to("results", out);
+  const auto line = [](const item& e) { return "late " + std::to_string(e.id); };
+  pairs.side(late.left).map(line).to("late left", out);
+  pairs.side(late.right).map(line).to("late right", out);
+  in.play();
+  return out.values();
+}
+
 }  // namespace
 
 std::optional<std::vector<std::string>> run_one(const script& s) {
@@ -227,7 +293,8 @@ std::optional<std::vector<std::string>> run_one(const script& s) {
   }
   if (s.job == "session") return run_both(s, session{duration{s.get("gap")}});
   if (s.job == "timers") return run_timers(s);
-  if (s.job == "broadcast") return run_broadcast(s);
+  if (s.job == "broadcast") return without_doubles(run_broadcast(s), run_rules(s));
+  if (s.job == "interval_join") return run_interval_join(s);
   return std::nullopt;
 }
 
