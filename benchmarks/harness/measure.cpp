@@ -71,7 +71,8 @@ std::vector<measured> measure(const benchmark& b, std::size_t repetitions) {
   }
   std::vector<measured> all;
   for (std::size_t i = 0; i < contestants.size(); ++i) {
-    all.push_back({contestants[i].name, spread_of(times[i]), spread_of(ratios[i])});
+    all.push_back(
+        {contestants[i].name, spread_of(times[i]), spread_of(ratios[i]), reference.figure != 0});
     if (reference.figure == 0) continue;
     auto& ratio = all.back().ratio;
     ratio.median = all[0].nanoseconds.least / all[i].nanoseconds.least;

@@ -15,6 +15,7 @@ struct measured {
   std::string contestant;
   spread nanoseconds;  ///< per event
   spread ratio;        ///< time of the first contestant over this one's, pair by pair
+  bool pause = false;  ///< the longest pause in nanoseconds, not the time per event
 };
 
 /// Runs all contestants once to warm up and compare digests, then `repetitions` times in turns.

@@ -102,8 +102,8 @@ std::vector<row> rows_of(const figures& f) {
   for (const measured& m : f.times) {
     if (m.contestant == f.times.front().contestant) continue;
     judge(f,
-          {f.of->name, clock, f.times.front().nanoseconds.median, m.contestant,
-           m.nanoseconds.median, m.ratio.median, m.ratio.least, m.ratio.greatest},
+          {f.of->name, m.pause ? "ns, longest pause" : clock, f.times.front().nanoseconds.median,
+           m.contestant, m.nanoseconds.median, m.ratio.median, m.ratio.least, m.ratio.greatest},
           false, out);
   }
   const auto mine = f.instructions.find(without_spaces(f.of->counted.front()));
