@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -157,28 +158,39 @@ void compare(const std::string& folder, std::size_t bytes, int rounds, std::size
   const auto count = bytes / record_size;
   std::vector<double> ratios;
   std::vector<double> plain;
+  std::clock_t plain_cpu = 0;
+  std::clock_t journal_cpu = 0;
   double best_plain = 1e9;
   double best_journal = 1e9;
   for (int round = 0; round < rounds; ++round) {
+    const auto before = std::clock();
     const auto a = write_plainly(folder + "/plain", record, count, interval);
+    plain_cpu += std::clock() - before;
     std::filesystem::remove_all(folder + "/plain");
+    const auto between = std::clock();
     const auto b = write_journal(folder + "/journal", record, count, interval, place);
+    journal_cpu += std::clock() - between;
     std::filesystem::remove_all(folder + "/journal");
     ratios.push_back(a / b);
     best_plain = std::min(best_plain, a);
     best_journal = std::min(best_journal, b);
     plain.push_back(static_cast<double>(count * record_size) / a / 1e6);
   }
+  const auto per_byte = [&](std::clock_t cpu) {
+    return static_cast<double>(cpu) / CLOCKS_PER_SEC * 1e9 /
+           static_cast<double>(count * record_size * static_cast<std::size_t>(rounds));
+  };
   std::sort(ratios.begin(), ratios.end());
   std::sort(plain.begin(), plain.end());
   std::printf(
       "%s thread, records of %zu bytes, fsync every %zu KiB: plain %.0f MB/s (best %.0f), journal "
       "/ plain "
       "%.2f "
-      "(%.2f..%.2f), best / best %.2f\n",
+      "(%.2f..%.2f), best / best %.2f; processor time %.2f and %.2f ns a byte\n",
       place == job_place::caller ? "same" : "own", record_size, interval >> 10,
       plain[plain.size() / 2], static_cast<double>(count * record_size) / best_plain / 1e6,
-      ratios[ratios.size() / 2], ratios.front(), ratios.back(), best_plain / best_journal);
+      ratios[ratios.size() / 2], ratios.front(), ratios.back(), best_plain / best_journal,
+      per_byte(plain_cpu), per_byte(journal_cpu));
   std::fflush(stdout);
 }
 

@@ -85,6 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   testing::manual_environment env;
   const journal_options options{.directory = "j",
+                                .commit_bytes = 4096,
                                 .segment_bytes = 4096,
                                 .keep_free_bytes = 0,
                                 .damage = journal_damage::skip,
