@@ -90,6 +90,16 @@ inline constexpr metric_description metric_table[] = {
      "Parts of a stream that have no say in its watermark, because there are too many.",
      "partitions_ignored"},
 
+    // Look-ups through a cache.
+    {"millrace_operator_cache_hits_total", counter_type, own_metric,
+     "Look-ups answered from the cache.", "cache_hits"},
+    {"millrace_operator_cache_misses_total", counter_type, own_metric,
+     "Look-ups that the cache could not answer.", "cache_misses"},
+    {"millrace_operator_cache_evictions_total", counter_type, own_metric,
+     "Entries that left the cache to make room.", "cache_evictions"},
+    {"millrace_operator_lookups_shared_total", counter_type, own_metric,
+     "Look-ups that waited for one of the same key under way.", "lookups_shared"},
+
     // Duplicates.
     {"millrace_operator_ids_not_remembered_total", counter_type, own_metric,
      "Records whose ids could not be kept, because there are too many: duplicates may pass.",
