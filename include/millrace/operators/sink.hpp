@@ -17,6 +17,7 @@
 #include <millrace/base/error.hpp>
 #include <millrace/base/metrics.hpp>
 #include <millrace/base/time.hpp>
+#include <millrace/state/snapshot.hpp>
 
 #include <concepts>
 #include <cstdint>

@@ -19,6 +19,7 @@
 #include <millrace/base/error.hpp>
 #include <millrace/base/metrics.hpp>
 #include <millrace/record/batch.hpp>
+#include <millrace/state/snapshot.hpp>
 
 #include <concepts>
 #include <cstdint>

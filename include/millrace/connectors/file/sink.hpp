@@ -9,7 +9,6 @@
 #include <millrace/connectors/detail/record_printer.hpp>
 #include <millrace/connectors/file/device.hpp>
 #include <millrace/operators/sink.hpp>
-#include <millrace/state/snapshot.hpp>
 
 #include <chrono>
 #include <cstdint>

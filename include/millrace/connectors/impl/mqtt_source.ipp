@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/connectors/mqtt/deferred_acknowledgements.hpp>
 #include <millrace/connectors/mqtt/receive_blocks.hpp>
 #include <millrace/connectors/mqtt/source.hpp>
 #include <millrace/net/mqtt/text.hpp>
 
-#include <millrace/record/key.hpp>
-
 #include <algorithm>
-#include <cstdint>
-#include <deque>
-#include <map>
 #include <span>
 #include <string_view>
 
@@ -82,6 +78,7 @@ class source_link final : public connection {
         options_(options),
         filters_(filters_of(options)),
         blocks_(options.receive_buffer),
+        deferred_(session()),
         received_(context.metrics().counter("received")),
         bytes_(context.metrics().counter("bytes")),
         redelivered_(context.metrics().counter("redelivered")),
@@ -103,44 +100,14 @@ class source_link final : public connection {
 
   poll_status poll(source_output<message>& out);
 
-  void checkpoint(std::uint64_t id) { cuts_.push_back({id, taken_}); }
-
+  void checkpoint(std::uint64_t id) { deferred_.checkpoint(id); }
   void checkpoint_complete(std::uint64_t id) {
-    while (!cuts_.empty() && cuts_.front().id <= id) {
-      const auto until = cuts_.front().taken;
-      cuts_.pop_front();
-      for (; taken_ - waiting_.size() < until; waiting_.pop_front()) {
-        session().acknowledge(waiting_.front().delivery);
-        confirming_.push_back(waiting_.front());
-      }
-    }
-    if (up()) {
-      probes_.push_back({session().ping(env().monotonic()), confirmed_ + confirming_.size()});
-    } else {
-      expect_again();
-    }
+    deferred_.checkpoint_complete(id, env().monotonic());
     unacknowledged_.set(static_cast<std::int64_t>(session().unacknowledged()));
     if (!abandoned()) flush();
   }
-
-  void save(snapshot_writer& to) const {
-    to.varint(waiting_.size() + confirming_.size() + known_.size());
-    const auto put = [&to](std::uint16_t packet, std::uint64_t fingerprint) {
-      to.number(packet);
-      to.number(fingerprint);
-    };
-    for (const auto& w : waiting_) put(w.packet, w.fingerprint);
-    for (const auto& w : confirming_) put(w.packet, w.fingerprint);
-    for (const auto& [packet, fingerprint] : known_) put(packet, fingerprint);
-  }
-
-  void restore(snapshot_reader& from) {
-    const auto n = from.count(sizeof(std::uint16_t) + sizeof(std::uint64_t));
-    for (std::size_t i = 0; i < n; ++i) {
-      const auto packet = from.number<std::uint16_t>();
-      known_.emplace(packet, from.number<std::uint64_t>());
-    }
-  }
+  void save(snapshot_writer& to) const { deferred_.save(to); }
+  void restore(snapshot_reader& from) { deferred_.restore(from); }
 
   void stop() {
     stopping_ = true;
@@ -164,7 +131,7 @@ class source_link final : public connection {
   void on_received(std::size_t n) override;
   void on_up() override;
   void on_down() override {
-    expect_again();
+    deferred_.expect_again();
     blocks_.forget_unread();
     needed_ = 0;
     message_ready_ = false;
@@ -191,49 +158,6 @@ class source_link final : public connection {
   }
 
   bool defers() const noexcept { return options_.acknowledge != acknowledge_mode::on_receive; }
-
-  static std::uint64_t fingerprint_of(const publish_packet& p) noexcept {
-    const key_hash<std::string_view> hash;
-    return hash(p.topic) * 31 + hash(p.payload);
-  }
-
-  /// Forgets the acknowledged messages of which the server has been heard to know.
-  void confirm() {
-    while (!probes_.empty() && probes_.front().ping <= session().pings_answered()) {
-      for (; confirmed_ < probes_.front().until; ++confirmed_) confirming_.pop_front();
-      probes_.pop_front();
-    }
-  }
-
-  /// The connection is gone: what the server may not know to be acknowledged may come again.
-  void expect_again() {
-    for (const auto& w : confirming_) known_[w.packet] = w.fingerprint;
-    confirmed_ += confirming_.size();
-    confirming_.clear();
-    probes_.clear();
-  }
-
-  /// Notes what is to be acknowledged under a checkpoint. False for a message that the restored
-  /// one holds already.
-  bool note(const publish_packet& p, delivery_id id) {
-    const auto fingerprint = fingerprint_of(p);
-    if (MILLRACE_UNLIKELY(!known_.empty())) {
-      const auto it = known_.find(p.packet_id);
-      if (it != known_.end()) {
-        const bool same = p.duplicate && it->second == fingerprint;
-        known_.erase(it);
-        if (same) {
-          session().acknowledge(id);
-          confirming_.push_back({id, p.packet_id, fingerprint});
-          recognised_.add();
-          return false;
-        }
-      }
-    }
-    waiting_.push_back({id, p.packet_id, fingerprint});
-    ++taken_;
-    return true;
-  }
 
   bool wanted(const publish_packet& p) const noexcept {
     return options_.retained == retained_policy::take ||
@@ -278,26 +202,7 @@ class source_link final : public connection {
   bool warned_ = false;
   std::shared_ptr<acknowledgement_box> box_;
   std::vector<delivery_id> acknowledged_;
-  struct waiting {
-    delivery_id delivery;
-    std::uint16_t packet;
-    std::uint64_t fingerprint;
-  };
-  struct cut {
-    std::uint64_t id;
-    std::uint64_t taken;
-  };
-  struct probe {
-    std::uint64_t ping;
-    std::uint64_t until;
-  };
-  std::deque<waiting> waiting_;  // handed over, acknowledged under a checkpoint to come
-  std::uint64_t taken_ = 0;      // so many have ever been in it
-  std::deque<cut> cuts_;
-  std::deque<waiting> confirming_;  // acknowledged, but the acknowledgement may get lost
-  std::uint64_t confirmed_ = 0;     // so many have left it
-  std::deque<probe> probes_;
-  std::map<std::uint16_t, std::uint64_t> known_;  // of the life before, not yet seen again
+  deferred_acknowledgements deferred_;
   counter& received_;
   counter& bytes_;
   counter& redelivered_;
@@ -337,7 +242,7 @@ MILLRACE_DECL poll_status source_link::poll(source_output<message>& out) {
     return poll_status::end;
   }
   if (!up() || stopping_) return poll_status::wait;
-  confirm();
+  deferred_.confirm();
   std::size_t room = out.room();
   if (room == 0) return poll_status::more;
   const std::size_t before = room;
@@ -352,7 +257,9 @@ MILLRACE_DECL poll_status source_link::poll(source_output<message>& out) {
         return true;
       }
       again += p.duplicate ? 1 : 0;
-      if (options_.acknowledge == acknowledge_mode::on_checkpoint && id != 0 && !note(p, id)) {
+      if (options_.acknowledge == acknowledge_mode::on_checkpoint && id != 0 &&
+          !deferred_.note(p, id)) {
+        recognised_.add();
         return true;
       }
       out.emit(message_maker{*this, p, id, credit}, received_at_);
@@ -401,7 +308,7 @@ MILLRACE_DECL void source_link::on_received(std::size_t n) {
 
 MILLRACE_DECL void source_link::on_up() {
   const auto& limits = session().limits();
-  if (!session().session_present()) known_.clear();  // packet identifiers of another session
+  if (!session().session_present()) deferred_.session_lost();
   if (options_.acknowledge == acknowledge_mode::on_checkpoint && !warned_ &&
       limits.version == version::v3_1_1) {
     warned_ = true;

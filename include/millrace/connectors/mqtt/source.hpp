@@ -7,7 +7,6 @@
 #include <millrace/connectors/mqtt/message.hpp>
 #include <millrace/connectors/mqtt/options.hpp>
 #include <millrace/operators/source.hpp>
-#include <millrace/state/snapshot.hpp>
 
 #include <cstdint>
 #include <memory>
