@@ -70,7 +70,8 @@ TEST_CASE("a segment of a journal is written and read as the format says") {
   frames.add({11, at(2300), long_one});
   CHECK(frames.finish({number_of_journal, 48}, 9) == frame);
   CHECK(frames.finish({number_of_journal, 48}, 9) == frame);
-  const auto reading = read_frame(frame + mark, {number_of_journal, 48});
+  const auto both = frame + mark;
+  const auto reading = read_frame(both, {number_of_journal, 48});
   REQUIRE(reading.status == frame_status::good);
   CHECK(reading.size == frame.size());
   CHECK(reading.frame.durable == 9);
