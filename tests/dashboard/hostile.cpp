@@ -256,7 +256,9 @@ TEST_CASE("dashboard: ten thousand hostile requests leave no connection, no memo
   answers += attack(board.port(), seed + 100, 5000);
   REQUIRE(eventually([&] { return board.statistics().open == 0; }));
   const auto growth = static_cast<double>(resident_memory()) - static_cast<double>(memory);
+#if !defined(__SANITIZE_ADDRESS__)  // which keeps what is freed for a while
   CHECK(growth < 16e6);
+#endif
   CHECK(answers > 900);  // an eighth of all; some may find no connection free
   const auto s = board.statistics();
   CHECK(s.rejected > 1000);
