@@ -106,8 +106,8 @@ class pipeline {
   /// Why nothing comes out: for every operator that holds data back, and has done so for at least
   /// that long, what holds its watermark, since when, and what would release it. Costs the workers
   /// nothing; empty before the start.
-  std::vector<stall> explain_stall(
-      std::chrono::nanoseconds at_least = std::chrono::seconds{1}) const;
+  std::vector<stall> explain_stall(std::chrono::nanoseconds at_least = std::chrono::seconds{
+                                       1}) const;
 
   /// The graph: what is fused, where batches change threads. `to_text(p.plan())` prints it.
   pipeline_plan plan() const;
@@ -120,6 +120,7 @@ class pipeline {
  private:
   void refuse_second_start() const;
   void launch(driver& on);
+  execution* running() const;
 
   std::string name_;
   pipeline_core core_;

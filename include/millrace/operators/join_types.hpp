@@ -7,6 +7,8 @@
 #include <millrace/operators/context.hpp>
 #include <millrace/record/batch.hpp>
 
+#include <boost/describe/class.hpp>
+
 #include <concepts>
 #include <cstdint>
 #include <optional>
@@ -20,6 +22,7 @@ template <class Left, class Right>
 struct joined {
   Left left;
   Right right;
+  BOOST_DESCRIBE_CLASS(joined, (), (left, right), (), ())
 
   friend bool operator==(const joined&, const joined&) = default;
 };

@@ -52,8 +52,9 @@ MILLRACE_DECL pipeline& pipeline::checkpoint_to(std::shared_ptr<checkpoint_stora
 }
 
 MILLRACE_DECL bool pipeline::checkpoint_now() {
-  if (!execution_ || execution_->checkpoints() == nullptr) return false;
-  return execution_->checkpoints()->trigger(
+  auto* work = running();
+  if (work == nullptr || work->checkpoints() == nullptr) return false;
+  return work->checkpoints()->trigger(
       std::chrono::time_point_cast<duration>(std::chrono::system_clock::now()));
 }
 
@@ -84,15 +85,19 @@ MILLRACE_DECL void pipeline::refuse_second_start() const {
 }
 
 MILLRACE_DECL void pipeline::launch(driver& on) {
-  execution_ =
+  auto made =
       std::make_unique<execution>(core_.nodes(), name_, on.seats(), ring_batches_, dead_letters_);
   if (storage_) {
     const auto newest = storage_->newest();
-    if (newest) execution_->restore(*newest);
-    execution_->use(std::make_unique<checkpoint_coordinator>(
+    if (newest) made->restore(*newest);
+    made->use(std::make_unique<checkpoint_coordinator>(
         storage_, checkpoint_options_, name_, newest ? newest->id : 0, on.real_time(), log_));
   }
   running_on_ = &on;
+  {
+    const std::lock_guard lock(mutex_);
+    execution_ = std::move(made);
+  }
   on.start(*execution_, [this] {
     const std::lock_guard lock(mutex_);
     has_ended_ = true;
@@ -100,12 +105,17 @@ MILLRACE_DECL void pipeline::launch(driver& on) {
   });
 }
 
+MILLRACE_DECL execution* pipeline::running() const {
+  const std::lock_guard lock(mutex_);
+  return execution_.get();
+}
+
 MILLRACE_DECL void pipeline::stop() {
-  if (execution_) execution_->stop();
+  if (auto* work = running()) work->stop();
 }
 
 MILLRACE_DECL void pipeline::cancel() {
-  if (execution_) execution_->cancel();
+  if (auto* work = running()) work->cancel();
 }
 
 MILLRACE_DECL void pipeline::wait() {
@@ -120,14 +130,16 @@ MILLRACE_DECL bool pipeline::ended() const {
 }
 
 MILLRACE_DECL pipeline_status pipeline::status() const {
-  auto all = execution_ ? execution_->status() : pipeline_status{};
+  const auto* work = running();
+  auto all = work != nullptr ? work->status() : pipeline_status{};
   all.name = name_;
   all.ended = ended();
   return all;
 }
 
 MILLRACE_DECL std::vector<stall> pipeline::explain_stall(std::chrono::nanoseconds at_least) const {
-  return execution_ ? explain_stalls(*execution_, at_least) : std::vector<stall>{};
+  const auto* work = running();
+  return work != nullptr ? explain_stalls(*work, at_least) : std::vector<stall>{};
 }
 
 namespace detail {
