@@ -10,7 +10,7 @@
 #include <cstdio>
 using namespace std::chrono_literals;
 using millrace::state_options;
-using t = millrace::timestamp;
+using moment = millrace::timestamp;
 struct report {
   std::string door;
   bool open = false;
@@ -18,15 +18,15 @@ struct report {
 };
 // What is remembered of a door. Members with a time to live are freed when it is over.
 struct door {
-  millrace::value_state<t, state_options{.ttl = 24h}> open_since;
-  millrace::list_state<t, state_options{.limit = 10, .ttl = 1h}> openings;
+  millrace::value_state<moment, state_options{.ttl = 24h}> open_since;
+  millrace::list_state<moment, state_options{.limit = 10, .ttl = 1h}> openings;
 };
 BOOST_DESCRIBE_STRUCT(door, (), (open_since, openings))
 
 int main() {
-  const std::vector<report> reports{{"gate", true, t{0min}},  {"gate", false, t{2min}},
-                                    {"attic", true, t{3min}}, {"attic", false, t{4min}},
-                                    {"gate", true, t{10min}}, {"gate", false, t{40min}}};
+  const std::vector<report> reports{{"gate", true, moment{0min}},  {"gate", false, moment{2min}},
+                                    {"attic", true, moment{3min}}, {"attic", false, moment{4min}},
+                                    {"gate", true, moment{10min}}, {"gate", false, moment{40min}}};
   millrace::side_output<std::string> visits("visits");
   millrace::memory::sink<std::string> alarms, opened;
   millrace::pipeline p("doors");

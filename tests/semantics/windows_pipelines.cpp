@@ -58,8 +58,8 @@ struct numbers {
   state result(const state& s) const { return s; }
 };
 
-std::string line(const std::string& name, int key, const window& w, timestamp time,
-                 const std::vector<int>& ids) {
+std::string text_of(const std::string& name, int key, const window& w, timestamp time,
+                    const std::vector<int>& ids) {
   std::string text = name + std::to_string(key) + " [" + std::to_string(ticks(w.start)) + " " +
                      std::to_string(ticks(w.end)) + ") at " + std::to_string(ticks(time)) + ":";
   for (const int id : ids) text += " " + std::to_string(id);
@@ -159,7 +159,7 @@ lines run(const given& g, std::size_t workers, std::uint64_t seed) {
   };
   const auto of_fold = [](const char* name) {
     return [name](int key, const window& w, const std::vector<int>& ids, auto& ctx) {
-      ctx.emit(line(name, key, w, ctx.time(), ids));
+      ctx.emit(text_of(name, key, w, ctx.time(), ids));
     };
   };
   const auto gap = session{duration{g.sessions.size}};
@@ -179,7 +179,7 @@ lines run(const given& g, std::size_t workers, std::uint64_t seed) {
                    auto& ctx) {
                   std::vector<int> ids;
                   for (const auto& r : records) ids.push_back(r.value.id);
-                  ctx.emit(line("records ", key, w, ctx.time(), ids));
+                  ctx.emit(text_of("records ", key, w, ctx.time(), ids));
                 }),
         late[1], "records ");
   print(keyed.window(sliding{duration{g.early_sliding.size}, duration{g.early_sliding.slide}})
@@ -198,7 +198,7 @@ lines run(const given& g, std::size_t workers, std::uint64_t seed) {
             .template aggregate<std::string>(
                 "all", numbers{},
                 [](whole_stream, const window& w, const std::vector<int>& ids, auto& ctx) {
-                  ctx.emit(line("all ", 0, w, ctx.time(), ids));
+                  ctx.emit(text_of("all ", 0, w, ctx.time(), ids));
                 }),
         late[3], "all ");
   p.start(sim);
@@ -232,7 +232,7 @@ TEST_CASE("windows of processing time go by the wall clock, and lose nothing at 
       .window(tumbling{.size = 10s, .clock = time_domain::processing_time})
       .aggregate("ten seconds", numbers{},
                  [](int key, const window& w, const std::vector<int>& ids) {
-                   return line("", key, w, w.max_timestamp(), ids);
+                   return text_of("", key, w, w.max_timestamp(), ids);
                  })
       .to("out", out);
   p.start(sim);
