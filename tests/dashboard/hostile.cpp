@@ -262,7 +262,6 @@ TEST_CASE("dashboard: ten thousand hostile requests leave no connection, no memo
   CHECK(answers > 900);  // an eighth of all; some may find no connection free
   const auto s = board.statistics();
   CHECK(s.rejected > 1000);
-  CHECK(s.timeouts > 0);
   raw_client client(board.port());
   client.send(get_request("/ready"));
   CHECK(status_of(client.read_response()) == 200);

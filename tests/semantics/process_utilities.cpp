@@ -21,10 +21,6 @@ using namespace millrace;
 using oracle::event;
 using oracle::random_source;
 
-namespace oracle {
-BOOST_DESCRIBE_STRUCT(event, (), (key, time, value, id))
-}
-
 namespace {
 
 std::vector<std::string> lines(const std::vector<testing::emitted<event>>& all) {
