@@ -32,9 +32,9 @@ const operator_status& find(const pipeline_status& all, const std::string& name)
 
 /// Burns processor's time without asking a clock for it.
 int burn(int value, int rounds) {
-  volatile int out = value;
-  for (int i = 0; i < rounds; ++i) out = out * 31 + i;
-  return out;
+  volatile unsigned out = static_cast<unsigned>(value);
+  for (int i = 0; i < rounds; ++i) out = out * 31 + static_cast<unsigned>(i);
+  return static_cast<int>(out % 1000);
 }
 
 struct refuse {
