@@ -124,17 +124,22 @@ MILLRACE_DECL result<void> journal_reader::lose(const journal_gap& gap) {
 MILLRACE_DECL result<bool> journal_reader::pass_damage(const journal_log::segment& in,
                                                        std::uint64_t limit) {
   const auto start = segment_->position();
-  auto at = start;
-  while (true) {
-    const auto next = segment_->find(at + 8, limit);
+  for (auto from = start;; from += 8) {
+    const auto next = segment_->find(from, limit);
     if (!next) return next.error();
-    at = *next;
+    from = *next;
+    const auto at = from;
     if (at >= limit) break;
     segment_->seek(at);
     const auto reading = segment_->read(limit);
     if (!reading) return reading.error();
-    if (reading->status == frame_status::good && reading->frame.first_offset >= position_) {
-      const auto first = reading->frame.first_offset;
+    // The frame here did not fit; it does if it only leaves out records.
+    const auto& frame = reading->frame;
+    const bool fits = at != start
+                          ? frame.first_offset >= position_
+                          : frame.first_offset > position_ && frame.end_offset() <= in.end_offset;
+    if (reading->status == frame_status::good && fits) {
+      const auto first = frame.first_offset;
       segment_->seek(start);
       if (first > position_) {
         const journal_gap gap{in.path, start, at - start, position_,

@@ -191,6 +191,11 @@ class segment_scanner {
            records_are_sound(reading.frame);
   }
 
+  bool leaves_out(const frame_reading& reading) const noexcept {
+    return reading.status == frame_status::good && reading.frame.first_offset > scan_.end_offset &&
+           records_are_sound(reading.frame);
+  }
+
   void prove(std::uint64_t durable) {
     scan_.last_durable = std::max(scan_.last_durable, durable);
     if (durable >= scan_.end_offset) scan_.unproven_position = scan_.end_position;
@@ -209,22 +214,24 @@ class segment_scanner {
     scan_.end_position += size;
   }
 
-  /// Where no sound frame stands: finds the frame to go on with, if what lies between was durable.
-  /// False at the end of the segment.
+  /// Where the next frame does not stand: finds the frame to go on with, if what lies between was
+  /// durable. That may be the one here, if it is sound and only leaves out records. False at the
+  /// end of the segment.
   result<bool> behind_damage() {
     const auto start = scan_.end_position;
     std::uint64_t go_on = 0;
     bool found_any = false;
-    auto at = start;
-    while (true) {
-      const auto next = reader_.find(at + 8, scan_.file_size);
+    for (auto from = start;; from += 8) {
+      const auto next = reader_.find(from, scan_.file_size);
       if (!next) return next.error();
       if (*next >= scan_.file_size) break;
-      at = *next;
+      from = *next;
+      const auto at = from;
       reader_.seek(at);
       const auto reading = reader_.read(scan_.file_size);
       if (!reading) return reading.error();
       if (!reading->header_is_good || reading->frame.first_offset < scan_.end_offset) continue;
+      if (at == start && !leaves_out(*reading)) continue;
       if (!std::exchange(found_any, true)) go_on = at;
       const bool was_durable = sealed_end_ || reading->frame.durable > scan_.end_offset;
       if (was_durable) return resume(start, go_on);
