@@ -259,6 +259,9 @@ TEST_CASE("dashboard: ten thousand hostile requests leave no connection, no memo
 #if !defined(__SANITIZE_ADDRESS__)  // which keeps what is freed for a while
   CHECK(growth < 16e6);
 #endif
+  raw_client stuck(board.port());  // one that is sure to outstay its welcome
+  stuck.send("GET /");
+  CHECK(eventually([&] { return board.statistics().timeouts > 0; }));
   CHECK(answers > 900);  // an eighth of all; some may find no connection free
   const auto s = board.statistics();
   CHECK(s.rejected > 1000);
