@@ -107,13 +107,8 @@ class interval_join_operator {
 
   progress on_watermark(timestamp watermark, context& c) {
     if (c.downstream_blocked()) return progress::suspended;
-    const bool all = alarms_.advance(
-        watermark,
-        [this](slot_index slot) {
-          auto* state = states_.find(slot);
-          return state == nullptr ? nullptr : &state->alarm;
-        },
-        [&](slot_index slot) { return free(slot, watermark, c); });
+    const bool all = alarms_.advance(watermark, states_,
+                                     [&](slot_index slot) { return free(slot, watermark, c); });
     return all ? progress::done : progress::suspended;
   }
 

@@ -231,6 +231,37 @@ class time_queue {
   std::uint64_t order_ = 0;
 };
 
+/// A record that waits for its time, and its key.
+template <class T>
+struct waiting_record {
+  slot_index slot = no_slot;
+  T value{};
+};
+
+/// Writes waiting records with their keys, which `states` knows, and finds them again.
+template <class T, class States>
+void save_waiting(snapshot_writer& to, const time_queue<waiting_record<T>>& all,
+                  const States& states) {
+  to.varint(all.size());
+  all.for_each([&](timestamp time, const waiting_record<T>& w) {
+    states.save_key(to, w.slot);
+    save_value(to, time);
+    save_value(to, w.value);
+  });
+}
+template <class T, class States>
+void restore_waiting(snapshot_reader& from, time_queue<waiting_record<T>>& all, States& states) {
+  const std::size_t n = from.count(1);
+  for (std::size_t i = 0; i < n && !from.failed(); ++i) {
+    waiting_record<T> w{};
+    timestamp time{};
+    w.slot = states.restore_key(from);
+    restore_value(from, time);
+    restore_value(from, w.value);
+    if (w.slot != no_slot) all.push(time, std::move(w));
+  }
+}
+
 /// When a key is to be looked at next. Part of the key's state, not saved: an operator sets it
 /// again when it restores.
 struct key_alarm {
@@ -248,16 +279,16 @@ class key_alarms {
     queue_.push(time, slot_index{slot});
   }
 
-  /// Calls `wake(slot) -> bool` for every key whose alarm has come; its alarm is no longer set
-  /// then. `alarm_of(slot)` is the key's alarm, or null. Ends, as false, when `wake` returns false:
-  /// then the key has set its alarm again.
-  template <class AlarmOf, class Wake>
-  bool advance(timestamp watermark, AlarmOf&& alarm_of, Wake&& wake) {
+  /// Calls `wake(slot) -> bool` for every key whose alarm, the member `alarm` of its state, has
+  /// come; it is no longer set then. Ends, as false, when `wake` returns false: then the key has
+  /// set its alarm again.
+  template <class States, class Wake>
+  bool advance(timestamp watermark, States& states, Wake&& wake) {
     while (queue_.due(watermark)) {
       const auto next = queue_.pop();
-      key_alarm* alarm = alarm_of(next.value);
-      if (alarm == nullptr || !alarm->set || alarm->time != next.time) continue;
-      alarm->set = false;
+      auto* state = states.find(next.value);
+      if (state == nullptr || !state->alarm.set || state->alarm.time != next.time) continue;
+      state->alarm.set = false;
       if (!wake(next.value)) return false;
     }
     return true;

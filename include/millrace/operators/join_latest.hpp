@@ -112,12 +112,7 @@ class join_latest_operator {
 
   void save(snapshot_writer& to) const {
     states_.save(to);
-    to.varint(waiting_.size());
-    waiting_.for_each([&](timestamp time, const left_record& w) {
-      states_.save_key(to, w.slot);
-      save_value(to, time);
-      save_value(to, w.value);
-    });
+    save_waiting(to, waiting_, states_);
   }
   void restore(snapshot_reader& from) {
     states_.restore(from);
@@ -125,22 +120,11 @@ class join_latest_operator {
       held_ += s.held.size();
       if (!s.held.empty() && !s.rights.empty()) schedule_release(slot, s);
     });
-    const std::size_t n = from.count(1);
-    for (std::size_t i = 0; i < n && !from.failed(); ++i) {
-      left_record w{};
-      timestamp time{};
-      w.slot = states_.restore_key(from);
-      restore_value(from, time);
-      restore_value(from, w.value);
-      if (w.slot != no_slot) waiting_.push(time, std::move(w));
-    }
+    restore_waiting(from, waiting_, states_);
   }
 
  private:
-  struct left_record {
-    slot_index slot = no_slot;
-    L value{};
-  };
+  using left_record = waiting_record<L>;
   struct key_state {
     time_sorted<R> rights;
     line<timed_value<L>> held;  // without a partner, in the order in which that was found

@@ -86,49 +86,27 @@ class temporal_join_operator {
       if (c.downstream_blocked()) return progress::suspended;
       waiting_.pop([&](timestamp time, left_record& next) { resolve(time, next, c); });
     }
-    alarms_.advance(
-        watermark,
-        [this](slot_index slot) {
-          auto* state = states_.find(slot);
-          return state == nullptr ? nullptr : &state->alarm;
-        },
-        [&](slot_index slot) {
-          auto& state = *states_.find(slot);
-          forget_passed(state, watermark);
-          keep_or_free(slot, state);
-          return true;
-        });
+    alarms_.advance(watermark, states_, [&](slot_index slot) {
+      auto& state = *states_.find(slot);
+      forget_passed(state, watermark);
+      keep_or_free(slot, state);
+      return true;
+    });
     return progress::done;
   }
 
   void save(snapshot_writer& to) const {
     states_.save(to);
-    to.varint(waiting_.size());
-    waiting_.for_each([&](timestamp time, const left_record& w) {
-      states_.save_key(to, w.slot);
-      save_value(to, time);
-      save_value(to, w.value);
-    });
+    save_waiting(to, waiting_, states_);
   }
   void restore(snapshot_reader& from) {
     states_.restore(from);
     states_.for_each([this](slot_index slot, key_state& state) { keep_or_free(slot, state); });
-    const std::size_t n = from.count(1);
-    for (std::size_t i = 0; i < n && !from.failed(); ++i) {
-      left_record w{};
-      timestamp time{};
-      w.slot = states_.restore_key(from);
-      restore_value(from, time);
-      restore_value(from, w.value);
-      if (w.slot != no_slot) waiting_.push(time, std::move(w));
-    }
+    restore_waiting(from, waiting_, states_);
   }
 
  private:
-  struct left_record {
-    slot_index slot = no_slot;
-    L value{};
-  };
+  using left_record = waiting_record<L>;
   struct key_state {
     time_sorted<change> versions;
     std::uint32_t waiting = 0;

@@ -49,13 +49,8 @@ class window_join_operator {
   progress on_watermark(timestamp watermark, context& c) {
     if (c.downstream_blocked()) return progress::suspended;
     if (firing_.active && !fire_on(c, pause::when_full)) return progress::suspended;
-    const bool all = alarms_.advance(
-        watermark,
-        [this](slot_index slot) {
-          auto* state = states_.find(slot);
-          return state == nullptr ? nullptr : &state->alarm;
-        },
-        [&](slot_index slot) { return wake(slot, watermark, c); });
+    const bool all = alarms_.advance(watermark, states_,
+                                     [&](slot_index slot) { return wake(slot, watermark, c); });
     return all ? progress::done : progress::suspended;
   }
 
