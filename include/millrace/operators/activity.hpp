@@ -95,37 +95,46 @@ class latency_histogram {
   counter sum_;
 };
 
-/// A state that comes and goes, and for how long it has been there in all.
+/// A state that comes and goes, and for how long it has been there in all. One writer; any thread
+/// may read, and no reading is ever less than one before it.
 class stopwatch {
  public:
-  void start() noexcept {
-    if (since_.value() == 0) since_.set(static_cast<std::int64_t>(cycle_ticks()));
+  void start(std::uint64_t now = cycle_ticks()) noexcept {
+    const auto word = word_.load(std::memory_order_relaxed);
+    if (word < open) word_.store((now - word) | open, std::memory_order_relaxed);
   }
-  void stop() noexcept {
-    const auto since = since_.value();
-    if (since == 0) return;
-    total_.add(cycle_ticks() - static_cast<std::uint64_t>(since));
-    since_.set(0);
+  void stop(std::uint64_t now = cycle_ticks()) noexcept {
+    const auto word = word_.load(std::memory_order_relaxed);
+    if (word >= open) word_.store((now - word) & ~open, std::memory_order_relaxed);
   }
-  bool running() const noexcept { return since_.value() != 0; }
+  bool running() const noexcept { return word_.load(std::memory_order_relaxed) >= open; }
 
-  /// In ticks, up to now.
-  std::uint64_t total() const noexcept {
-    const auto since = since_.value();
-    const auto open = since == 0 ? 0 : cycle_ticks() - static_cast<std::uint64_t>(since);
-    return total_.value() + open;
+  /// Up to now. The rate of the clock may be known better from one call to the next.
+  std::chrono::nanoseconds total(double ns_per_tick) const noexcept {
+    const auto word = word_.load(std::memory_order_relaxed);
+    auto ticks = word < open ? word : (cycle_ticks() - word) & ~open;
+    if (ticks >= open / 2) ticks = 0;  // another processor's counter, a little behind
+    const auto all = static_cast<std::int64_t>(static_cast<double>(ticks) * ns_per_tick);
+    auto told = told_.load(std::memory_order_relaxed);
+    while (told < all && !told_.compare_exchange_weak(told, all, std::memory_order_relaxed)) {
+    }
+    return std::chrono::nanoseconds{told < all ? all : told};
   }
 
  private:
-  counter total_;
-  gauge since_;
+  static constexpr std::uint64_t open = std::uint64_t{1} << 63U;
+
+  // Stopped: the total. Running: the top bit, and the time at which a total of zero would have
+  // begun to run. So one load gives both, and no stretch is counted twice or left out.
+  std::atomic<std::uint64_t> word_{0};
+  mutable std::atomic<std::int64_t> told_{0};  // the greatest total that was read
 };
 
 class activity_clock;
 
 /// The time and latency account of one part.
 struct activity {
-  counter ticks;              ///< spent in this part itself, without what it called
+  stopwatch busy;             ///< in this part itself, without what it called
   latency_histogram latency;  ///< from source to here, sampled
   activity_clock* clock = nullptr;
 };
@@ -141,8 +150,8 @@ class activity_clock {
   /// The part at work from now on; null: none of them. Returns the one until now.
   activity* enter(activity* next) noexcept {
     const std::uint64_t now = cycle_ticks();
-    if (current_ != nullptr) current_->ticks.add(now - since_);
-    since_ = now;
+    if (current_ != nullptr) current_->busy.stop(now);
+    if (next != nullptr) next->busy.start(now);
     return std::exchange(current_, next);
   }
 
@@ -150,7 +159,6 @@ class activity_clock {
 
  private:
   activity* current_ = nullptr;
-  std::uint64_t since_ = 0;
   const void* environment_;
   now_function monotonic_;
 };

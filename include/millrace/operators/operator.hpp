@@ -200,7 +200,7 @@ class operator_subtask final : public subtask {
     counters().batches_in.add();
     if constexpr (requires { op_.process_batch(records, context_); }) {
       counters().records_in.add(n);
-      op_.process_batch(records, context_);
+      process_apart(records);
     } else {
       for (std::size_t i = from; i < n; ++i) {
         if constexpr (has_ready) {
@@ -215,6 +215,12 @@ class operator_subtask final : public subtask {
       }
       counters().records_in.add(n - from);
     }
+  }
+
+  /// A function of its own, so that what surrounds it takes no registers from the operator's loop.
+  template <class Batch>
+  MILLRACE_NOINLINE void process_apart(Batch& records) {
+    op_.process_batch(records, context_);
   }
 
   template <std::size_t I, class Batch>

@@ -26,6 +26,7 @@ struct step_position {
 
 template <class F>
 struct map_step {
+  static constexpr bool one_or_none = true;
   F f;
   template <class In>
   using output_type = std::decay_t<std::invoke_result_t<F&, const In&>>;
@@ -38,6 +39,7 @@ struct map_step {
 
 template <class F>
 struct filter_step {
+  static constexpr bool one_or_none = true;
   F f;
   template <class In>
   using output_type = In;
@@ -54,6 +56,7 @@ struct filter_step {
 
 template <class F>
 struct inspect_step {
+  static constexpr bool one_or_none = true;
   F f;
   template <class In>
   using output_type = In;
@@ -100,6 +103,7 @@ struct no_steps {
   using input_type = T;
   using output_type = T;
   static constexpr int length = 0;
+  static constexpr bool one_or_none = true;
 
   template <class V, class Last>
   MILLRACE_ALWAYS_INLINE void run(V&& value, step_position& at, Last&& last) {
@@ -113,6 +117,10 @@ struct chain {
   using input_type = typename Front::input_type;
   using output_type = typename Step::template output_type<typename Front::output_type>;
   static constexpr int length = Front::length + 1;
+
+  /// Each record gives one or is filtered.
+  static constexpr bool one_or_none =
+      Front::one_or_none && requires { requires Step::one_or_none; };
 
   Front front;
   Step step;
@@ -167,6 +175,7 @@ class steps_subtask final : public subtask, private receiver<typename Chain::inp
       const std::size_t n = records.size();
       counters().batches_in.add();
       counters().records_in.add(n);
+      const std::uint64_t before = counters().records_out.value();
       step_position at{{}, no_slot, this, 0};
       typename output<out_type>::burst burst(out_);
       auto* const values = records.values();
@@ -182,8 +191,10 @@ class steps_subtask final : public subtask, private receiver<typename Chain::inp
         }
       }
       burst.close();
-      if (at.filtered != 0) counters().filtered.add(at.filtered);
       out_.flush();
+      // Where the difference tells, the count in the loop is not needed, and not compiled.
+      if constexpr (Chain::one_or_none) at.filtered = n - (counters().records_out.value() - before);
+      if (at.filtered != 0) counters().filtered.add(at.filtered);
     } catch (...) {
       rethrow_named();
     }

@@ -304,10 +304,6 @@ MILLRACE_DECL void execution::arm_checkpoints() {
 namespace detail {
 
 inline operator_status status_of(const subtask& task, double ns_per_tick) {
-  const auto time = [&](std::uint64_t ticks) {
-    return std::chrono::nanoseconds{
-        static_cast<std::int64_t>(static_cast<double>(ticks) * ns_per_tick)};
-  };
   const auto& c = task.counters();
   operator_status s;
   s.name = task.name();
@@ -321,9 +317,9 @@ inline operator_status status_of(const subtask& task, double ns_per_tick) {
   s.blocked = task.blocked_time().running();
   s.held_up = task.held_up_time().running();
   s.finished = task.finished();
-  s.busy = time(task.activity().ticks.value());
-  s.blocked_for = time(task.blocked_time().total());
-  s.held_up_for = time(task.held_up_time().total());
+  s.busy = task.activity().busy.total(ns_per_tick);
+  s.blocked_for = task.blocked_time().total(ns_per_tick);
+  s.held_up_for = task.held_up_time().total(ns_per_tick);
   s.queue_fill = task.queue_fill();
   s.state_bytes = task.state_bytes();
   s.latency = task.activity().latency.read();
@@ -362,8 +358,7 @@ MILLRACE_DECL pipeline_status execution::status() const {
   for (std::size_t w = 0; w < workers_.size(); ++w) {
     const auto& me = *workers_[w];
     worker_status total;
-    total.idle = std::chrono::nanoseconds{
-        static_cast<std::int64_t>(static_cast<double>(me.idle().ticks.value()) * ns_per_tick)};
+    total.idle = me.idle().busy.total(ns_per_tick);
     for (std::size_t i = 0; i < me.subtasks().size(); ++i) {
       auto s = detail::status_of(*me.subtasks()[i], ns_per_tick);
       s.worker = w;
