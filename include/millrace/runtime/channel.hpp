@@ -130,7 +130,7 @@ class channel_sender final : public subtask, private receiver<T> {
 
   void push_partial(lane_type& lane) {
     counters().records_out.add(lane.partial.size());
-    if (lane.waiting.empty() && lane.ring->push(lane.partial)) return refill(lane);
+    if (lane.waiting.empty() && lane.ring->push(lane.partial)) return;
     const std::size_t capacity = lane.partial.capacity();
     lane.waiting.emplace_back(std::move(lane.partial));
     lane.partial = batch<T>(capacity);
@@ -149,10 +149,6 @@ class channel_sender final : public subtask, private receiver<T> {
       ending_ = true;
       poll();
     }
-  }
-
-  void refill(lane_type& lane) {
-    if (lane.partial.capacity() == 0) lane.partial = batch<T>();
   }
 
   void wait(lane_type& lane) {
