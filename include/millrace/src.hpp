@@ -37,6 +37,7 @@
 #include <millrace/connectors/impl/mqtt_options.ipp>
 #include <millrace/connectors/impl/mqtt_sink.ipp>
 #include <millrace/connectors/impl/mqtt_source.ipp>
+#include <millrace/connectors/impl/mqtt_source_options.ipp>
 #include <millrace/dashboard/impl/bottleneck.ipp>
 #include <millrace/dashboard/impl/dashboard.ipp>
 #include <millrace/dashboard/impl/diagnosis.ipp>
@@ -74,6 +75,8 @@
 #include <millrace/net/mqtt/impl/session.ipp>
 #include <millrace/net/mqtt/impl/text.ipp>
 #include <millrace/net/mqtt/impl/types.ipp>
+#include <millrace/operators/impl/journal_source.ipp>
+#include <millrace/operators/impl/journal_tape.ipp>
 #include <millrace/record/impl/dynamic_record.ipp>
 #include <millrace/record/impl/schema.ipp>
 #include <millrace/runtime/impl/checkpoint.ipp>
@@ -88,6 +91,7 @@
 #include <millrace/state/impl/checkpoint_store.ipp>
 #include <millrace/state/impl/checkpoint_writer.ipp>
 #include <millrace/state/impl/journal.ipp>
+#include <millrace/state/impl/journal_entry.ipp>
 #include <millrace/state/impl/journal_format.ipp>
 #include <millrace/state/impl/journal_log.ipp>
 #include <millrace/state/impl/journal_open.ipp>

@@ -124,6 +124,10 @@ class source_subtask final : public subtask, private source_context {
   environment& env() override { return subtask::env(); }
   metric_group& metrics() override { return subtask::metrics(); }
 
+  bool takes_checkpoints() const noexcept override {
+    return const_cast<source_subtask*>(this)->host().takes_checkpoints();
+  }
+
   void wake() override {
     if (!awake_.exchange(true, std::memory_order_acq_rel)) host().wake();
   }

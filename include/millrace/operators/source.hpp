@@ -53,6 +53,9 @@ class source_context {
   /// Asks for a `poll`. Thread safe, cheap when one is already pending.
   virtual void wake() = 0;
 
+  /// Whether the pipeline takes checkpoints: then a restart asks for positions of the past.
+  virtual bool takes_checkpoints() const noexcept { return false; }
+
   /// The pipeline fails with this error, under the source's name.
   virtual void fail(error reason) = 0;
 
@@ -93,7 +96,6 @@ class source_output {
 /// - `void checkpoint(std::uint64_t id)`: `save` for that checkpoint follows.
 /// - `void checkpoint_complete(std::uint64_t id)`: what was emitted before that checkpoint's `save`
 ///   need not be given again.
-/// - `checkpoint_complete(std::uint64_t id)`: what was saved under `id` is durable.
 template <class S>
 concept source_description = std::copy_constructible<S> && requires {
   typename S::value_type;

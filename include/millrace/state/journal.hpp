@@ -57,6 +57,7 @@ struct journal_options {
   job_place place = job_place::own_thread;         ///< `caller` in simulations
   file_system* files = nullptr;                    ///< the real one
   metric_group* metrics = nullptr;                 ///< where to count; otherwise `metrics()`
+  std::string metric_prefix{};                     ///< before the names of its metrics
   std::string name = "journal";                    ///< in the log
 
   /// \throws topology_error that names the option

@@ -99,6 +99,9 @@ class snapshot_writer {
   /// Forgets the content and keeps the memory.
   void clear() noexcept { size_ = 0; }
 
+  /// Forgets what was written behind the first `size` bytes. \pre `size <= this->size()`
+  void truncate(std::size_t size) noexcept { size_ = size; }
+
   /// The content; the writer is empty afterwards.
   std::string take() {
     buffer_.resize(size_);

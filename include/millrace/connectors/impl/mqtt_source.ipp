@@ -14,40 +14,6 @@ namespace millrace::mqtt {
 
 namespace detail {
 
-inline std::vector<std::string> filters_of(const source_options& options) {
-  std::vector<std::string> all = options.topics;
-  if (!options.topic.empty()) all.insert(all.begin(), options.topic);
-  return all;
-}
-
-inline link_options source_link_options(const source_options& options, const std::string& part) {
-  link_options link = make_link_options(options.connection, options.url, part);
-  const auto& c = options.connection;
-  link.session.clean_start = c.clean_start.value_or(c.session_expiry.count() == 0);
-  link.session.acknowledge = options.acknowledge;
-  link.session.receive_maximum = options.receive_maximum;
-  link.session.topic_alias_maximum = options.topic_aliases;
-  const auto filters = filters_of(options);
-  if (filters.empty()) wrong_option(part, "no topic: set the option topic or topics");
-  for (const auto& filter : filters) {
-    if (!is_valid_topic_filter(filter)) {
-      wrong_option(part, "'" + filter +
-                             "' is no topic filter: + and # stand alone in their level, # comes "
-                             "last, a shared subscription is $share/group/filter");
-    }
-  }
-  if (options.qos > 2) wrong_option(part, "qos must be 0, 1 or 2");
-  if (options.receive_maximum == 0) wrong_option(part, "receive_maximum must be at least 1");
-  if (options.acknowledge == acknowledge_mode::on_checkpoint &&
-      (options.qos == 0 || options.connection.session_expiry.count() == 0)) {
-    wrong_option(part,
-                 "acknowledge on_checkpoint needs qos 1 or 2 and a session_expiry above 0, or the "
-                 "server forgets what was not acknowledged");
-  }
-  if (options.receive_buffer < 4096) wrong_option(part, "receive_buffer must be at least 4096");
-  return link;
-}
-
 /// References to the current block, taken in one go; what was not handed out is given back.
 class reference_credit {
  public:
@@ -88,7 +54,7 @@ class source_link final : public connection {
         unacknowledged_(context.metrics().gauge("unacknowledged")) {}
 
   void begin() {
-    if (defers() && options_.qos > 0 && options_.acknowledge == acknowledge_mode::manual) {
+    if (options_.qos > 0 && mode_of(options_) == acknowledge_mode::manual) {
       std::weak_ptr<connection> weak = weak_from_this();
       box_ = std::make_shared<acknowledgement_box>(env(), [weak] {
         const auto self = weak.lock();
@@ -106,12 +72,11 @@ class source_link final : public connection {
     unacknowledged_.set(static_cast<std::int64_t>(session().unacknowledged()));
     if (!abandoned()) flush();
   }
-  void save(snapshot_writer& to) const { deferred_.save(to); }
-  void restore(snapshot_reader& from) { deferred_.restore(from); }
+  deferred_acknowledgements& deferred() noexcept { return deferred_; }
 
   void stop() {
     stopping_ = true;
-    if (options_.acknowledge == acknowledge_mode::on_receive) close(farewell());
+    if (!defers()) close(farewell());
   }
 
   void detach() noexcept {
@@ -157,7 +122,14 @@ class source_link final : public connection {
     flush();
   }
 
-  bool defers() const noexcept { return options_.acknowledge != acknowledge_mode::on_receive; }
+  bool defers() const noexcept { return mode_of(options_) != acknowledge_mode::on_receive; }
+  bool remembers() const noexcept {
+    return defers() && mode_of(options_) != acknowledge_mode::manual;
+  }
+  void take_released() {
+    for (const auto id : session().released()) deferred_.release(id);
+    session().released().clear();
+  }
 
   bool wanted(const publish_packet& p) const noexcept {
     return options_.retained == retained_policy::take ||
@@ -188,6 +160,7 @@ class source_link final : public connection {
   }
 
   message copy_message(const publish_packet& p, delivery_id id);
+  void note_window();
 
   source_context* context_;
   source_options options_;
@@ -200,6 +173,7 @@ class source_link final : public connection {
   bool closed_ = false;
   bool subscribed_ = false;
   bool warned_ = false;
+  bool window_warned_ = false;
   std::shared_ptr<acknowledgement_box> box_;
   std::vector<delivery_id> acknowledged_;
   deferred_acknowledgements deferred_;
@@ -242,12 +216,14 @@ MILLRACE_DECL poll_status source_link::poll(source_output<message>& out) {
     return poll_status::end;
   }
   if (!up() || stopping_) return poll_status::wait;
-  deferred_.confirm();
+  deferred_.confirm(env().monotonic());
+  take_released();
   std::size_t room = out.room();
   if (room == 0) return poll_status::more;
   const std::size_t before = room;
   std::uint64_t again = 0;
   receive_result result;
+  const bool remembers = this->remembers();
   {
     reference_credit credit(blocks_.block(), room);
     result = session().receive(blocks_.unread(), [&](const publish_packet& p, delivery_id id) {
@@ -257,8 +233,7 @@ MILLRACE_DECL poll_status source_link::poll(source_output<message>& out) {
         return true;
       }
       again += p.duplicate ? 1 : 0;
-      if (options_.acknowledge == acknowledge_mode::on_checkpoint && id != 0 &&
-          !deferred_.note(p, id)) {
+      if (remembers && id != 0 && !deferred_.note(p, id)) {
         recognised_.add();
         return true;
       }
@@ -269,16 +244,24 @@ MILLRACE_DECL poll_status source_link::poll(source_output<message>& out) {
   received_.add(before - room);
   bytes_.add(result.consumed);
   redelivered_.add(again);
-  unacknowledged_.set(static_cast<std::int64_t>(session().unacknowledged()));
+  note_window();
   blocks_.consume(result.consumed);
   if (!handled(result)) return poll_status::wait;
   flush();
-  if (result.stopped) return poll_status::more;
+  if (result.stopped || !session().released().empty()) return poll_status::more;
   needed_ = result.needed;
   message_ready_ = false;
   constexpr std::size_t unsent_bound = 1u << 20;  // a server that takes no acknowledgements
   if (session().output().size() < unsent_bound) read();
   return poll_status::wait;
+}
+
+MILLRACE_DECL void source_link::note_window() {
+  const auto open = session().unacknowledged();
+  unacknowledged_.set(static_cast<std::int64_t>(open));
+  const bool full = open >= options_.receive_maximum && session().limits().version == version::v5;
+  if (MILLRACE_LIKELY(!full || !remembers()) || std::exchange(window_warned_, true)) return;
+  env().log().warning(context_->name(), window_warning(options_));
 }
 
 /// Handles what comes before the first message at once, so that CONNACK and PINGRESP do not wait
@@ -293,6 +276,7 @@ MILLRACE_DECL void source_link::on_received(std::size_t n) {
     if (status == frame_status::incomplete) {
       needed_ = f.size;
       flush();
+      if (MILLRACE_UNLIKELY(!session().released().empty())) context_->wake();
       return read();
     }
     if (status == frame_status::complete && f.type() == packet_type::publish && up()) break;
@@ -309,15 +293,10 @@ MILLRACE_DECL void source_link::on_received(std::size_t n) {
 MILLRACE_DECL void source_link::on_up() {
   const auto& limits = session().limits();
   if (!session().session_present()) deferred_.session_lost();
-  if (options_.acknowledge == acknowledge_mode::on_checkpoint && !warned_ &&
-      limits.version == version::v3_1_1) {
-    warned_ = true;
-    env().log().warning(
-        context_->name(),
-        "acknowledges on checkpoints with MQTT 3.1.1: the server sends no more messages per "
-        "checkpoint than it allows in flight (mosquitto: max_inflight_messages, 20 by default) and "
-        "may drop what it queues meanwhile (max_queued_messages, 1000); use version 5 with "
-        "receive_maximum, or raise those limits");
+  if (!std::exchange(warned_, true)) {
+    for (const auto& text : warnings_of(options_, limits)) {
+      env().log().warning(context_->name(), text);
+    }
   }
   std::vector<subscription> wanted;
   for (const auto& filter : filters_) {
@@ -344,6 +323,17 @@ MILLRACE_DECL void source_link::on_up() {
 
 MILLRACE_DECL void source::validate(const std::string& part) const {
   static_cast<void>(detail::source_link_options(options_, part));
+  const auto mode = detail::mode_of(options_);
+  if (mode == acknowledge_mode::on_journal && !under_journal_) {
+    detail::wrong_option(part,
+                         "acknowledge on_journal needs a journal: journaled(mqtt::source{...}, "
+                         "{.directory = ...})");
+  }
+  if (under_journal_ &&
+      (mode == acknowledge_mode::manual || mode == acknowledge_mode::on_checkpoint)) {
+    detail::wrong_option(part,
+                         "with a journal acknowledge is on_journal (leave it unset) or on_receive");
+  }
 }
 
 MILLRACE_DECL message_reader::message_reader(source_context& context,
@@ -368,7 +358,19 @@ MILLRACE_DECL void message_reader::checkpoint(std::uint64_t id) { link_->checkpo
 MILLRACE_DECL void message_reader::checkpoint_complete(std::uint64_t id) {
   link_->checkpoint_complete(id);
 }
-MILLRACE_DECL void message_reader::save(snapshot_writer& to) const { link_->save(to); }
-MILLRACE_DECL void message_reader::restore(snapshot_reader& from) { link_->restore(from); }
+MILLRACE_DECL void message_reader::save(snapshot_writer& to) const { link_->deferred().save(to); }
+MILLRACE_DECL void message_reader::restore(snapshot_reader& from) {
+  link_->deferred().restore(from);
+}
+MILLRACE_DECL std::uint64_t message_reader::memory_begin() const {
+  return link_->deferred().memory_begin();
+}
+MILLRACE_DECL bool message_reader::note(snapshot_writer& to) { return link_->deferred().note(to); }
+MILLRACE_DECL void message_reader::recall(std::uint64_t offset, const message& m) {
+  link_->deferred().recall(offset, m);
+}
+MILLRACE_DECL void message_reader::recall_note(std::uint64_t offset, std::string_view bytes) {
+  link_->deferred().recall_note(offset, bytes);
+}
 
 }  // namespace millrace::mqtt

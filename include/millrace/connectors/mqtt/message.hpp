@@ -68,6 +68,23 @@ struct message : millrace::message {
   bool retain = false;     ///< stored by the server before we subscribed
   bool duplicate = false;  ///< may have been received before
 
+  /// What a journal keeps beyond topic and payload (`journaled`).
+  template <class Writer>
+  void save_attributes(Writer& to) const {
+    to.number(packet_id);
+    to.number(static_cast<std::uint8_t>(qos | (retain ? 4U : 0U) | (duplicate ? 8U : 0U)));
+    to.raw(properties.bytes().data(), properties.bytes().size());
+  }
+  template <class Reader>
+  void restore_attributes(Reader& from) {
+    packet_id = from.template number<std::uint16_t>();
+    const auto flags = from.template number<std::uint8_t>();
+    qos = flags & 3U;
+    retain = (flags & 4U) != 0;
+    duplicate = (flags & 8U) != 0;
+    properties = property_view{from.raw(from.remaining())};
+  }
+
   /// The application is done with this message: the server may forget it. Acknowledgements are
   /// sent in the order of reception, so one that is missing holds back all later ones. Without
   /// effect unless the source acknowledges manually; a second call has none. Thread safe.

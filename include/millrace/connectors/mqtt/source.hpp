@@ -5,41 +5,16 @@
 #pragma once
 
 #include <millrace/connectors/mqtt/message.hpp>
-#include <millrace/connectors/mqtt/options.hpp>
+#include <millrace/connectors/mqtt/source_options.hpp>
 #include <millrace/operators/source.hpp>
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
-#include <vector>
 
 namespace millrace::mqtt {
-
-/// What to do with messages that the server had stored before we subscribed.
-enum class retained_policy : std::uint8_t {
-  take,  ///< they are records like others, with `retain` set
-  drop,  ///< only what is published from now on
-  only,  ///< nothing but the stored ones
-};
-
-struct source_options {
-  std::string url = "mqtt://localhost";  ///< mqtt, mqtts, ws or wss
-  std::string topic{};                   ///< a filter: + and # and $share/group/... are allowed
-  std::vector<std::string> topics{};     ///< more of them
-  std::uint8_t qos = 0;                  ///< the most to ask for
-  acknowledge_mode acknowledge = acknowledge_mode::on_receive;
-  retained_policy retained = retained_policy::take;
-  /// Messages of QoS 1 and 2 without acknowledgement, at most (version 5): in mode `manual`, how
-  /// far the application may lag behind.
-  std::uint16_t receive_maximum = 1024;
-  /// Aliases that the server may use instead of topics (version 5). Aliased messages are copied.
-  std::uint16_t topic_aliases = 0;
-  /// One block of received bytes; 8 of them are kept. While records hold on to all of them, new
-  /// messages are copied one by one.
-  std::size_t receive_buffer = 128 * 1024;
-  connection_options connection{};
-};
 
 namespace detail {
 class source_link;
@@ -69,6 +44,13 @@ class message_reader {
   MILLRACE_DECL void save(snapshot_writer& to) const;
   MILLRACE_DECL void restore(snapshot_reader& from);
 
+  /// For `on_journal`, see `journaled`: the memory of messages that may come again stands in the
+  /// journal, and cuts are its offsets.
+  MILLRACE_DECL std::uint64_t memory_begin() const;
+  MILLRACE_DECL bool note(snapshot_writer& to);
+  MILLRACE_DECL void recall(std::uint64_t offset, const message& m);
+  MILLRACE_DECL void recall_note(std::uint64_t offset, std::string_view bytes);
+
  private:
   std::shared_ptr<detail::source_link> link_;
 };
@@ -81,6 +63,13 @@ class message_reader {
 /// Delivery: with `on_receive`, what was handed over is acknowledged, and lost if the process dies
 /// before it is processed. With `manual`, QoS 1 or 2 and `session_expiry` above 0, the server sends
 /// again what `message::acknowledge` was not called for.
+///
+/// With a journal (`journaled(mqtt::source{...}, {.directory = ...})`), QoS 1 or 2 and
+/// `session_expiry` above 0, messages are acknowledged when they are on the disk (`on_journal`, the
+/// default there), and messages that come again are recognised, after a crash, too. QoS 2 is
+/// exactly once into the journal: its PUBCOMP waits until the journal holds that the identifier is
+/// free. With QoS 1 one case cannot be told apart: a server that uses an identifier again at once,
+/// for an equal message that got lost in a crash.
 ///
 /// With `on_checkpoint`, QoS 1 or 2 and `session_expiry` above 0, messages are acknowledged when a
 /// checkpoint that holds their effect is durable. After a crash the server sends the others again;
@@ -100,12 +89,24 @@ class source {
   /// \throws topology_error for options that cannot work; `part` is named in it.
   MILLRACE_DECL void validate(const std::string& part = "mqtt source") const;
 
-  message_reader open(source_context& context) const { return {context, options_}; }
+  message_reader open(source_context& context) const {
+    validate(context.name());
+    return {context, options_};
+  }
+
+  /// The source as `journaled` opens it.
+  source under_journal() const {
+    source with_journal(*this);
+    if (!options_.acknowledge) with_journal.options_.acknowledge = acknowledge_mode::on_journal;
+    with_journal.under_journal_ = true;
+    return with_journal;
+  }
 
   const source_options& options() const noexcept { return options_; }
 
  private:
   source_options options_;
+  bool under_journal_ = false;
 };
 
 }  // namespace millrace::mqtt

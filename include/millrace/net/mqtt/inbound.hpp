@@ -24,6 +24,9 @@ enum class acknowledge_mode : std::uint8_t {
   on_receive,     ///< as soon as the message has been handed over
   manual,         ///< when the application says so, in the order of reception
   on_checkpoint,  ///< as `manual`; a source does it when the checkpoint that holds them is durable
+  /// As `manual`; a source does it when its journal has the message on the disk. Of QoS 2, the end
+  /// (PUBCOMP) waits for `session::complete`, too.
+  on_journal,
 };
 
 /// The receiving half of a session's state. Memory: 40 bytes per unacknowledged delivery, at most

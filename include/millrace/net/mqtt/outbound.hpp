@@ -8,6 +8,7 @@
 #include <millrace/net/mqtt/packet.hpp>
 #include <millrace/net/mqtt/types.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -25,6 +26,7 @@ struct server_limits {
   std::uint32_t maximum_packet_size = std::numeric_limits<std::uint32_t>::max();
   std::uint16_t topic_alias_maximum = 0;
   std::uint8_t maximum_qos = 2;
+  std::chrono::seconds session_expiry{0};  ///< what the server gives of what we asked for
   bool retain_available = true;
   bool wildcards_available = true;
   bool shared_available = true;

@@ -69,6 +69,12 @@ class session {
   /// order of reception, whatever the order of these calls.
   void acknowledge(delivery_id id) { inbound_.acknowledge(id, output_); }
 
+  /// Mode `on_journal`: packet identifiers of QoS 2 that the server has released (PUBREL), oldest
+  /// first. The caller takes them out, and calls `complete` when it has noted them; until then the
+  /// server does not use them again.
+  std::vector<std::uint16_t>& released() noexcept { return released_; }
+  MILLRACE_DECL void complete(std::uint16_t packet_id);
+
   /// Writes SUBSCRIBE. The outcome is an event. \pre `connected()`, not empty
   MILLRACE_DECL void subscribe(const std::vector<subscription>& subscriptions,
                                std::chrono::nanoseconds now);
@@ -158,6 +164,7 @@ class session {
   std::uint16_t next_subscribe_id_ = outbound_messages::highest_packet_id;
   std::vector<pending_subscribe> subscribing_;
   std::vector<std::string> aliases_;  // of received topics; [alias - 1]
+  std::vector<std::uint16_t> released_;
   inbound_deliveries inbound_;
   outbound_messages outbound_;
   std::string output_;

@@ -13,7 +13,7 @@ MILLRACE_DECL journal::journal(journal_options options, environment& env)
     : options_(std::move(options)),
       env_(env),
       metrics_(options_.metrics != nullptr ? options_.metrics : &own_metrics_),
-      counters_(std::make_unique<counters>(*metrics_)),
+      counters_(std::make_unique<counters>(*metrics_, options_.metric_prefix)),
       log_(std::make_shared<journal_log>(file_system_or_default(options_.files),
                                          options_.directory)),
       observers_(std::make_unique<observers>()),

@@ -133,20 +133,20 @@ class journal::segment_writer {
 };
 
 struct journal::counters {
-  explicit counters(metric_group& group)
-      : appended(group.counter("appended")),
-        appended_bytes(group.counter("appended_bytes")),
-        commits(group.counter("commits")),
-        refused(group.counter("refused")),
-        retries(group.counter("retries")),
-        segments_made(group.counter("segments_made")),
-        segments_removed(group.counter("segments_removed")),
-        pending_bytes(group.gauge("pending_bytes")),
-        durable_end(group.gauge("durable_end")),
-        bytes(group.gauge("bytes")),
-        last_commit_us(group.gauge("last_commit_us")),
-        most_commit_us(group.gauge("most_commit_us")),
-        status(group.gauge("status")) {}
+  counters(metric_group& group, const std::string& prefix)
+      : appended(group.counter(prefix + "appended")),
+        appended_bytes(group.counter(prefix + "appended_bytes")),
+        commits(group.counter(prefix + "commits")),
+        refused(group.counter(prefix + "refused")),
+        retries(group.counter(prefix + "retries")),
+        segments_made(group.counter(prefix + "segments_made")),
+        segments_removed(group.counter(prefix + "segments_removed")),
+        pending_bytes(group.gauge(prefix + "pending_bytes")),
+        durable_end(group.gauge(prefix + "durable_end")),
+        bytes(group.gauge(prefix + "bytes")),
+        last_commit_us(group.gauge(prefix + "last_commit_us")),
+        most_commit_us(group.gauge(prefix + "most_commit_us")),
+        status(group.gauge(prefix + "status")) {}
 
   counter& appended;
   counter& appended_bytes;

@@ -91,6 +91,7 @@ MILLRACE_DECL void session::connection_lost() {
   pings_answered_ = pings_sent_;
   subscribing_.clear();
   aliases_.clear();
+  released_.clear();  // the server repeats PUBREL
   inbound_.connection_lost();
   outbound_.connection_lost();
 }
@@ -207,6 +208,8 @@ MILLRACE_DECL void session::take_limits(property_view view) {
   limits_.topic_alias_maximum =
       std::min(p.topic_alias_maximum.value_or(0), options_.send_topic_aliases);
   limits_.maximum_qos = p.maximum_qos.value_or(2);
+  limits_.session_expiry = std::chrono::seconds{
+      p.session_expiry_interval.value_or(detail::seconds_count(options_.session_expiry))};
   limits_.retain_available = p.retain_available.value_or(1) != 0;
   limits_.wildcards_available = p.wildcard_subscription_available.value_or(1) != 0;
   limits_.shared_available = p.shared_subscription_available.value_or(1) != 0;
@@ -220,9 +223,12 @@ MILLRACE_DECL void session::take_limits(property_view view) {
 MILLRACE_DECL bool session::on_acknowledge(const acknowledge_packet& p) {
   reason_code answer = reason_code::success;
   if (p.type == packet_type::pubrel) {
-    if (!inbound_.release(p.packet_id)) answer = reason_code::packet_identifier_not_found;
-    return encode(acknowledge_packet{packet_type::pubcomp, p.packet_id, answer, {}},
-                  limits_.version, output_);
+    if (options_.acknowledge == acknowledge_mode::on_journal) {
+      released_.push_back(p.packet_id);
+    } else {
+      complete(p.packet_id);
+    }
+    return true;
   }
   if (!outbound_.acknowledged(p, output_) && p.type == packet_type::pubrec && !is_failure(p.code)) {
     answer = reason_code::packet_identifier_not_found;
@@ -230,6 +236,16 @@ MILLRACE_DECL bool session::on_acknowledge(const acknowledge_packet& p) {
            output_);
   }
   return true;
+}
+
+MILLRACE_DECL void session::complete(std::uint16_t packet_id) {
+  if (state_ != state::connected) return;
+  const bool known = inbound_.release(packet_id);
+  encode(acknowledge_packet{packet_type::pubcomp,
+                            packet_id,
+                            known ? reason_code::success : reason_code::packet_identifier_not_found,
+                            {}},
+         limits_.version, output_);
 }
 
 MILLRACE_DECL void session::subscribe(const std::vector<subscription>& subscriptions,
