@@ -39,6 +39,7 @@
 #include <millrace/connectors/impl/mqtt_source.ipp>
 #include <millrace/connectors/impl/mqtt_source_options.ipp>
 #include <millrace/dashboard/impl/bottleneck.ipp>
+#include <millrace/dashboard/impl/checkpoint_trouble.ipp>
 #include <millrace/dashboard/impl/dashboard.ipp>
 #include <millrace/dashboard/impl/diagnosis.ipp>
 #include <millrace/dashboard/impl/history.ipp>

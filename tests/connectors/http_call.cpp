@@ -32,11 +32,19 @@ struct target final : reply_target<R> {
   void fail(std::uint64_t, error reason) override { errors.push_back(std::move(reason)); }
   void on_cancel(std::uint64_t, std::function<void()> f) override { hook = std::move(f); }
   environment& env() override { return environment_; }
+  metric_group* metrics() override { return &group; }
+  std::int64_t metric(std::string_view name) const {
+    for (const auto& m : group.read()) {
+      if (m.name == name) return m.value;
+    }
+    return -1;
+  }
   std::size_t answers() const { return values.size() + errors.size(); }
 
   std::vector<R> values;
   std::vector<error> errors;
   std::function<void()> hook;
+  metric_group group;
   environment& environment_;
 };
 
@@ -69,6 +77,10 @@ TEST_CASE("codecs make the request's body and the result") {
   c.ask(f, std::string("def"));
   CHECK(c.replies->values == std::vector<std::string>{"text/plain<abc>", "text/plain<def>"});
   CHECK(c.server.statistics().connections == 1);
+  CHECK(c.replies->metric("connects") == 1);
+  CHECK(c.replies->metric("request_bytes") == 6);
+  CHECK(c.replies->metric("response_bytes") == 30);
+  CHECK(c.replies->metric("request_retries") == 0);
 }
 
 TEST_CASE("functions make the body, or the whole request, and the result") {

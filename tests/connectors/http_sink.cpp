@@ -79,6 +79,10 @@ TEST_CASE("every record is a request, and end waits for the last answer") {
   for (const auto& [body, used] : f.got.keys) keys.insert(used.begin(), used.end());
   CHECK(keys.size() == 20);
   CHECK(f.context.metric("delivered") == 20);
+  CHECK(f.context.metric("request_bytes") == 60);
+  CHECK(f.context.metric("connects") ==
+        static_cast<std::int64_t>(f.server.statistics().connections));
+  CHECK(f.context.metric("connection_failures") == 0);
   CHECK(f.server.statistics().connections <= 4);
 }
 
@@ -98,9 +102,12 @@ TEST_CASE("a full sink blocks, and goes on when there is room") {
   writer.write(std::string("b"), at);
   CHECK(f.context.blocked);
   writer.write(std::string("c"), at);  // was on its way already
-  CHECK(f.context.metric("in_flight") == 3);
+  CHECK(f.context.metric("in_flight") == 2);
+  CHECK(f.context.metric("in_flight_limit") == 2);
+  CHECK(f.context.metric("waiting") == 1);
   REQUIRE(f.env.run_until([&] { return !f.context.blocked; }));
-  REQUIRE(f.env.run_until([&] { return f.context.metric("in_flight") == 0; }));
+  REQUIRE(f.env.run_until(
+      [&] { return f.context.metric("in_flight") == 0 && f.context.metric("waiting") == 0; }));
 }
 
 TEST_CASE("refused records are dead letters with the server's reason") {

@@ -341,3 +341,56 @@ TEST_CASE("diagnosis: durations and counts are written for people") {
         std::pair<std::string, std::string>("calls", "a{b}"));
   CHECK(split_metric_name("calls") == std::pair<std::string, std::string>("calls", ""));
 }
+
+TEST_CASE(
+    "diagnosis: checkpoints that fail are named with the reason and the age of the last one") {
+  auto m = chain();
+  m.now.checkpoints = {.every = 10s, .completed = 7, .last_id = 7, .age = 25s};
+  auto before = m.now;
+  m.pass(1s);
+  CHECK(diagnose(before, m.now, m.plan).checkpoint.empty());
+  m.now.checkpoints.failed = m.now.checkpoints.failed_since = 1;
+  m.now.checkpoints.last_failure = "no space left on device";
+  CHECK(diagnose(before, m.now, m.plan).checkpoint ==
+        "the last attempt to take a checkpoint failed (no space left on device); the last one, "
+        "number 7, is 25 s old");
+  m.now.checkpoints.failed_since = 3;
+  m.now.checkpoints.completed = 0;
+  CHECK(diagnose(before, m.now, m.plan).checkpoint ==
+        "the last 3 attempts to take a checkpoint failed (no space left on device); there is none "
+        "yet, after 25 s");
+  m.now.checkpoints.failed_since = 0;  // one has succeeded meanwhile
+  m.now.checkpoints.completed = 8;
+  CHECK(diagnose(before, m.now, m.plan).checkpoint.empty());
+}
+
+TEST_CASE("diagnosis: a checkpoint that does not come is old, and what it waits for is named") {
+  auto m = chain();
+  m.now.checkpoints = {.every = 10s, .completed = 2, .last_id = 4, .last_took = 1s, .age = 33s};
+  const auto before = m.now;
+  m.pass(1s);
+  CHECK(diagnose(before, m.now, m.plan).checkpoint.empty());
+  m.now.checkpoints.age = 34s;
+  CHECK(diagnose(before, m.now, m.plan).checkpoint ==
+        "a checkpoint is due every 10 s, but the last one, number 4, is 34 s old");
+  m.now.checkpoints.under_way = 22s;
+  m.now.checkpoints.waits_for = "score";
+  CHECK_THAT(
+      diagnose(before, m.now, m.plan).checkpoint,
+      Catch::Matchers::EndsWith("34 s old; one has been under way for 22 s, it waits for score"));
+  m.now.checkpoints.waits_for.clear();
+  CHECK_THAT(diagnose(before, m.now, m.plan).checkpoint,
+             Catch::Matchers::EndsWith("; one has been under way for 22 s and is being stored"));
+  // Often: `still` is the bound.
+  m.now.checkpoints.every = 10ms;
+  m.now.checkpoints.last_took = 0s;
+  m.now.checkpoints.age = 9s;
+  CHECK(diagnose(before, m.now, m.plan).checkpoint.empty());
+  m.now.checkpoints.age = 11s;
+  CHECK_FALSE(diagnose(before, m.now, m.plan).checkpoint.empty());
+  m.now.stopping = true;
+  CHECK(diagnose(before, m.now, m.plan).checkpoint.empty());
+  m.now.stopping = false;
+  m.now.checkpoints = {};  // none are wanted
+  CHECK(diagnose(before, m.now, m.plan).checkpoint.empty());
+}

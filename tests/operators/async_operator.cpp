@@ -99,6 +99,61 @@ TEST_CASE("at most in_flight calls run at a time; the rest waits") {
   CHECK_FALSE(h.task().blocked());
 }
 
+namespace {
+
+template <class H>
+std::int64_t metric(H& h, const std::string& name) {
+  for (const auto& m : h.task().metrics().read()) {
+    if (m.name == name) return m.value;
+  }
+  return -1;
+}
+
+}  // namespace
+
+TEST_CASE("limit, calls in flight, waiting records and retries of each lane can be read") {
+  calls c;
+  async_options options{.in_flight = 2};
+  options.retry.attempts = 2;
+  options.retry.first_delay = 1ms;
+  auto h = make<laned>(c, options);
+  h.open();
+  h.push(numbers(0, 10));
+  CHECK(metric(h, "in_flight_limit{lane=even}") == 2);
+  CHECK(metric(h, "in_flight{lane=even}") == 2);
+  CHECK(metric(h, "waiting{lane=even}") == 3);
+  CHECK(metric(h, "waiting{lane=odd}") == 3);
+  c.answer(0, 0);
+  h.advance(0s);
+  CHECK(metric(h, "in_flight{lane=even}") == 2);
+  CHECK(metric(h, "waiting{lane=even}") == 2);
+  CHECK(metric(h, "waiting{lane=odd}") == 3);
+  CHECK(metric(h, "retries{lane=odd}") == 0);
+  c.fail(1);
+  h.advance(10ms);
+  CHECK(metric(h, "retries{lane=odd}") == 1);
+  CHECK(metric(h, "calls{lane=odd}") == 3);
+  for (int turn = 0; turn < 10; ++turn) {
+    for (int i = 0; i < 10; ++i) c.answer(i, i);
+    h.advance(0s);
+  }
+  CHECK(h.results().size() == 10);
+  for (const char* lane : {"even", "odd"}) {
+    CHECK(metric(h, "in_flight{lane=" + std::string(lane) + "}") == 0);
+    CHECK(metric(h, "waiting{lane=" + std::string(lane) + "}") == 0);
+  }
+}
+
+TEST_CASE("without lanes the limit can be read before the first record comes") {
+  calls c;
+  auto h = make<plain>(c, {.in_flight = 7});
+  h.open();
+  CHECK(metric(h, "in_flight_limit") == 7);
+  CHECK(metric(h, "in_flight") == 0);
+  CHECK(metric(h, "waiting") == 0);
+  CHECK(metric(h, "retries") == 0);
+}
+
 TEST_CASE("ordered results leave in the order of their inputs") {
   calls c;
   auto h = make<plain>(c, {.in_flight = 8, .order = async_order::ordered});

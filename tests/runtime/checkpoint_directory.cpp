@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <millrace/runtime/checkpoint_directory.hpp>
+#include <millrace/runtime/worker.hpp>
 #include <millrace/testing/faulty_file_system.hpp>
 
 #include "catch.hpp"
+#include "support/manual_environment.hpp"
+
+#include <chrono>
+#include <exception>
+#include <memory>
 
 #include <string>
 #include <system_error>
@@ -71,6 +77,75 @@ TEST_CASE("a broken newest checkpoint is passed over, and a disk that is full is
   CHECK(storage.newest()->id == 2);
   storage.store(some(3, "more", "c"));
   CHECK(storage.newest()->id == 3);
+}
+
+TEST_CASE("a coordinator tells of its checkpoints: sizes, failures, age, and what they wait for") {
+  struct stateful final : subtask {
+    void* input(std::size_t) override { return nullptr; }
+    void* main_output() override { return nullptr; }
+  };
+  testing::manual_environment env;
+  worker host(
+      env, "p", [] {}, [](const std::exception_ptr&) {});
+  stateful a;
+  stateful b;
+  a.attach(host, "a", 0);
+  b.attach(host, "b", 1);
+  faulty_file_system disk;
+  auto storage = std::make_shared<checkpoint_directory>(on(disk));
+  checkpoint_coordinator all(storage, {.every = std::chrono::seconds{5}}, "p", 0, false, env.log());
+  all.send_barriers = [](std::uint64_t, bool) {};
+  all.announce = [](std::uint64_t) {};
+  all.add(a, 0, false);
+  all.add(b, 1, false);
+  CHECK(all.status().every == std::chrono::seconds{5});
+  CHECK(all.status().under_way.count() == 0);
+  REQUIRE(all.trigger(timestamp{}));
+  CHECK(all.status().waits_for == "a");
+  CHECK(all.status().under_way.count() > 0);
+  all.acknowledge(a, 1, "12345");
+  CHECK(all.status().waits_for == "b");
+  all.acknowledge(b, 1, "123");
+  auto s = all.status();
+  CHECK(s.completed == 1);
+  CHECK(s.last_id == 1);
+  CHECK(s.last_bytes == 8);
+  CHECK(s.under_way.count() == 0);
+  CHECK(s.waits_for.empty());
+  REQUIRE(s.parts.size() == 2);
+  CHECK(s.parts[1].name == "b");
+  CHECK(s.parts[1].instance == 1);
+  CHECK(s.parts[1].bytes == 3);
+  const auto stored = [&](const std::string& name) {
+    for (const auto& m : s.of_storage) {
+      if (m.name == name) return m.value;
+    }
+    return std::int64_t{-1};
+  };
+  CHECK(stored("completed") == 1);
+  CHECK(stored("written_bytes") > 8);
+  disk.set_capacity(0);
+  for (std::uint64_t id = 2; id < 4; ++id) {
+    const auto age = s.age;
+    REQUIRE(all.trigger(timestamp{}));
+    all.acknowledge(a, id, std::string(5000, 'a'));
+    all.acknowledge(b, id, "b");
+    s = all.status();
+    CHECK(s.failed == id - 1);
+    CHECK(s.failed_since == id - 1);
+    CHECK_FALSE(s.last_failure.empty());
+    CHECK(s.last_id == 1);
+    CHECK(s.age > age);
+  }
+  disk.set_capacity(UINT64_MAX);
+  REQUIRE(all.trigger(timestamp{}));
+  all.acknowledge(a, 4, "a");
+  all.acknowledge(b, 4, "");
+  s = all.status();
+  CHECK(s.completed == 2);
+  CHECK(s.failed == 2);
+  CHECK(s.failed_since == 0);
+  CHECK(s.parts.size() == 1);
 }
 
 TEST_CASE("a saved checkpoint is a directory to restore from") {

@@ -25,12 +25,15 @@ struct diagnosis {
   std::string stall;
   std::string stall_operator;  ///< the one that waits
   std::string stall_cause;     ///< the one it waits for
+  std::string checkpoint;      ///< why a crash would cost more than it should
 };
 
 struct diagnosis_options {
   double blocked_share = 0.2;  ///< of the time, from which on a part is called a bottleneck
   double busy_share = 0.85;    ///< of a worker's time
   std::chrono::nanoseconds still = std::chrono::seconds{10};  ///< without progress: a stall
+  unsigned checkpoint_periods =
+      3;  ///< without a complete checkpoint, and `still` at least: too old
 };
 
 /// Looks at one pipeline again and again. It remembers since when each part has made no progress.
@@ -75,6 +78,7 @@ MILLRACE_DECL std::pair<std::string, std::string> split_metric_name(const std::s
 
 #if defined(MILLRACE_HEADER_ONLY)
 #include <millrace/dashboard/impl/bottleneck.ipp>
+#include <millrace/dashboard/impl/checkpoint_trouble.ipp>
 #include <millrace/dashboard/impl/diagnosis.ipp>
 #include <millrace/dashboard/impl/stall.ipp>
 #endif

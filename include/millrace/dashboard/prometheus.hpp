@@ -26,13 +26,15 @@ constexpr std::string_view to_string(metric_type type) noexcept {
   return "untyped";
 }
 
-/// What a metric is about: its labels are those of the kinds before, and one more.
+/// What a metric is about, and its labels.
 enum class metric_scope : std::uint8_t {
   build,          ///< version
   pipeline,       ///< pipeline
   worker,         ///< pipeline, worker
   operator_part,  ///< pipeline, operator, worker
-  own,            ///< the same, and lane where the operator tells lanes apart
+  checkpoints,    ///< pipeline; absent when none are taken
+  storage,        ///< pipeline; what the storage of the checkpoints counts
+  own,            ///< pipeline, operator, worker, and lane where the operator tells lanes apart
 };
 
 /// One family of the exposition. Units are in the names, as Prometheus wants it: seconds, bytes,
@@ -42,8 +44,8 @@ struct metric_description {
   metric_type type;
   metric_scope scope;
   std::string_view help;
-  /// Of scope `own`: the name under which operators and connectors register it, and what to
-  /// multiply by to get the unit.
+  /// Of scopes `own` and `storage`: the name under which operators, connectors and the checkpoint
+  /// store register it, and what to multiply by to get the unit.
   std::string_view own = {};
   double scale = 1;
 };

@@ -7,6 +7,7 @@
 
 #include <millrace/base/config.hpp>
 #include <millrace/base/environment.hpp>
+#include <millrace/base/metrics.hpp>
 #include <millrace/base/result.hpp>
 #include <millrace/net/callback.hpp>
 #include <millrace/net/http_message.hpp>
@@ -40,7 +41,8 @@ struct http_client_options {
   std::string password = {};
   std::string user_agent = "millrace";
   tls_options tls = {};
-  http_retry_policy retry = {};  ///< one attempt by default
+  http_retry_policy retry = {};     ///< one attempt by default
+  metric_group* metrics = nullptr;  ///< where to count, see docs/metrics.md; outlives the client
 };
 
 /// Whether the options make sense; the error names the member and the fix. Reads the TLS files.

@@ -6,6 +6,7 @@
 
 #include <millrace/base/environment.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/base/metrics.hpp>
 #include <millrace/operators/circuit_breaker.hpp>
 
 #include <chrono>
@@ -69,6 +70,7 @@ class reply_target {
   virtual void fail(std::uint64_t call, error reason) = 0;
   virtual void on_cancel(std::uint64_t call, std::function<void()> hook) = 0;
   virtual environment& env() = 0;
+  virtual metric_group* metrics() { return nullptr; }
 };
 
 /// Completes one attempt of one call, once; later completions are ignored. Dropped without an
@@ -112,6 +114,10 @@ class async_reply {
   /// The worker's environment: executor, clock, timers. On the worker's thread only, while
   /// unanswered.
   environment& env() const { return target_->env(); }
+
+  /// Where the operator counts, for what the function wants to count; null when nobody does. On the
+  /// worker's thread only, while unanswered. It lives as long as the pipeline.
+  metric_group* metrics() const { return target_->metrics(); }
 
  private:
   std::shared_ptr<reply_target<R>> target_;

@@ -34,8 +34,12 @@ struct async_lane {
         failures(metrics.counter(label("failures"))),
         timeouts(metrics.counter(label("timeouts"))),
         refused(metrics.counter(label("refused"))),
+        retries(metrics.counter(label("retries"))),
         microseconds(metrics.counter(label("microseconds"))),
-        in_flight_now(metrics.gauge(label("in_flight"))) {}
+        in_flight_now(metrics.gauge(label("in_flight"))),
+        waiting_now(metrics.gauge(label("waiting"))) {
+    metrics.gauge(label("in_flight_limit")).set(static_cast<std::int64_t>(options.in_flight));
+  }
 
   std::string name;
   std::size_t in_flight = 0;
@@ -45,8 +49,22 @@ struct async_lane {
   counter& failures;  ///< attempts that failed, timeouts included
   counter& timeouts;
   counter& refused;       ///< without a try: breaker open, or waiting line full
+  counter& retries;       ///< attempts but the first ones
   counter& microseconds;  ///< total time of answered attempts
   gauge& in_flight_now;
+  gauge& waiting_now;
+
+  /// The waiting line.
+  void wait(std::uint32_t call) {
+    waiting.push_back(call);
+    waiting_now.add(1);
+  }
+  std::uint32_t next() {
+    const std::uint32_t call = waiting.front();
+    waiting.pop_front();
+    waiting_now.add(-1);
+    return call;
+  }
 
  private:
   std::string label(std::string_view metric) const {

@@ -61,6 +61,7 @@ class async_operator {
   void open(context& c) {
     context_ = &c;
     lanes_.emplace(options_, c.metrics());
+    if constexpr (!has_lanes) lanes_->of({});
     mailbox_ = std::make_shared<reply_mailbox<R>>(
         c.env(),
         [this](std::uint64_t call, std::variant<R, error> what) { arrived(call, std::move(what)); },
@@ -68,6 +69,7 @@ class async_operator {
           if (call_state* found = find(call)) found->cancel = std::move(hook);
         });
     mailbox_->set_self(mailbox_);
+    mailbox_->set_metrics(c.metrics());
     if (!restored_.empty()) c.request_resume();
   }
 
@@ -166,15 +168,13 @@ class async_operator {
       return give_up(i, {make_error_code(errc::overloaded), "lane " + lane.name});
     }
     call.now = phase::waiting;
-    lane.waiting.push_back(i);
+    lane.wait(i);
   }
 
   void start_waiting() {
     for (auto& lane : lanes_->all()) {
       while (!lane->waiting.empty() && lane->in_flight < options_.in_flight) {
-        const std::uint32_t i = lane->waiting.front();
-        lane->waiting.pop_front();
-        begin(i);
+        begin(lane->next());
       }
     }
   }
@@ -198,7 +198,7 @@ class async_operator {
       call.lane->refused.add();
       return finish_failed(i, {make_error_code(errc::circuit_open), call.lane->name});
     }
-    ++call.attempt;
+    if (++call.attempt > 1) call.lane->retries.add();
     call.now = phase::running;
     call.started = time;
     call.lane->calls.add();

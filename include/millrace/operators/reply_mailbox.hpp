@@ -38,6 +38,8 @@ class reply_mailbox final : public reply_target<R> {
     if (hook_) hook_(call, std::move(f));
   }
   environment& env() override { return *env_; }
+  metric_group* metrics() override { return metrics_; }
+  void set_metrics(metric_group& metrics) noexcept { metrics_ = &metrics; }
 
   /// For answers from other threads: keeps the mailbox until they have been delivered.
   void set_self(std::weak_ptr<reply_mailbox> self) { self_ = std::move(self); }
@@ -66,6 +68,7 @@ class reply_mailbox final : public reply_target<R> {
 
   std::mutex mutex_;
   environment* env_;
+  metric_group* metrics_ = nullptr;
   std::weak_ptr<reply_mailbox> self_;
   deliver deliver_;
   hook hook_;

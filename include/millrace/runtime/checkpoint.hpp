@@ -54,6 +54,9 @@ class checkpoint_storage {
 
   /// The newest complete one. \throws std::exception when there is one that cannot be read
   virtual std::optional<checkpoint> newest() = 0;
+
+  /// What it counts; from any thread.
+  virtual std::vector<metric_group::reading> metrics() const { return {}; }
 };
 
 /// Keeps the newest in memory, for tests. Thread safe.
@@ -80,12 +83,25 @@ struct checkpoint_options {
 
 /// What is known of the checkpoints of a run.
 struct checkpoint_status {
+  std::chrono::nanoseconds every{};      ///< as asked for; zero: none are taken
   std::uint64_t completed = 0;           ///< checkpoints
   std::uint64_t failed = 0;              ///< could not be stored
   std::uint64_t last_id = 0;             ///< of the last complete one
   std::uint64_t last_bytes = 0;          ///< its size
   std::chrono::nanoseconds last_took{};  ///< from the barriers to the disk
-  std::string last_failure;              ///< in words
+  std::chrono::nanoseconds age{};        ///< since the last complete one, or since the start
+  std::uint64_t failed_since = 0;        ///< since the last complete one
+  std::string last_failure{};            ///< in words
+  std::chrono::nanoseconds under_way{};  ///< for how long one has been; zero: none is
+  std::string waits_for{};               ///< the first operator that has not saved its state for it
+
+  struct part {
+    std::string name;
+    std::uint32_t instance = 0;
+    std::uint64_t bytes = 0;
+  };
+  std::vector<part> parts{};                        ///< of the last complete one
+  std::vector<metric_group::reading> of_storage{};  ///< what the storage counts
 };
 
 /// Asks the workers for barriers, collects the states and has them stored. Thread safe.
@@ -145,6 +161,7 @@ class checkpoint_coordinator {
   std::optional<checkpoint> current_;
   bool collecting_ = false;  // the second stage has begun
   std::chrono::steady_clock::time_point began_;
+  std::chrono::steady_clock::time_point completed_at_ = std::chrono::steady_clock::now();
   std::uint64_t last_id_;
   std::optional<checkpoint> to_store_;
   bool again_ = false;

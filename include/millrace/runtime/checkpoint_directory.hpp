@@ -33,6 +33,8 @@ class checkpoint_directory final : public checkpoint_storage {
   /// \throws std::system_error when there are only broken ones
   std::optional<checkpoint> newest() override;
 
+  std::vector<metric_group::reading> metrics() const override { return store_->metrics().read(); }
+
   /// Why `newest` did not return a newer one, in words; empty when it was the newest.
   const std::vector<std::string>& refused() const noexcept { return refused_; }
 

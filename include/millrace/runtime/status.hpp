@@ -38,6 +38,7 @@ struct operator_status {
   std::chrono::nanoseconds held_up_for{};  ///< in all, in which something behind it took no more
   double queue_fill = -1;         ///< 0 to 1, of the fullest ring into it; negative: it has no ring
   std::int64_t state_bytes = -1;  ///< as last measured; negative: unknown
+  std::int64_t checkpoint_bytes = -1;  ///< its part of the last checkpoint; negative: it has none
   latency_histogram::reading latency;  ///< from source to here, one sample per source and 100 ms
   std::vector<metric_group::reading> metrics;  ///< those of its own: retries, in flight, ...
 };

@@ -53,7 +53,8 @@ class caller {
   net::http_request blank() const { return {.method = options_.method, .coding = options_.coding}; }
 
   /// Completes the request and sends it; statuses other than 2xx become errors.
-  MILLRACE_DECL net::http_request_id send(environment& env, net::http_request request,
+  MILLRACE_DECL net::http_request_id send(environment& env, metric_group* metrics,
+                                          net::http_request request,
                                           net::callback<void(outcome)> done);
   MILLRACE_DECL void cancel(net::http_request_id id);
 
@@ -114,10 +115,11 @@ class call_function {
       printer_.print(value, timestamp{}, request.body);
     }
     environment& env = reply.env();
+    metric_group* const metrics = reply.metrics();
     const auto id = std::make_shared<net::http_request_id>(0);
     reply.on_cancel([this, id] { caller_.cancel(*id); });
     *id = caller_.send(
-        env, std::move(request),
+        env, metrics, std::move(request),
         [this, reply = std::move(reply), &value](detail::caller::outcome outcome) mutable {
           if (!outcome) return reply.fail(outcome.error());
           auto read = parse(value, *outcome);

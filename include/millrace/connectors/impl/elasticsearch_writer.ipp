@@ -31,8 +31,9 @@ inline std::string without_slashes(std::string url) {
   return url;
 }
 
-inline net::http_client_options client_options(const sink_options& options) {
+inline net::http_client_options client_options(sink_context& context, const sink_options& options) {
   net::http_client_options client;
+  client.metrics = &context.metrics();
   client.connections_per_host = options.bulk.in_flight + 1;
   client.timeout = options.timeout;
   client.max_body = std::size_t{64} << 20;
@@ -72,7 +73,7 @@ MILLRACE_DECL bulk_writer::bulk_writer(sink_context& context, const sink_options
       records_(context.metrics().counter("records")),
       pending_(context.metrics().gauge("pending")),
       in_flight_(context.metrics().gauge("in_flight")),
-      client_(context.env(), detail::client_options(options)) {
+      client_(context.env(), detail::client_options(context, options)) {
   if (options_.template_.name.empty()) {
     ready_ = true;
   } else if (options_.template_.when_it_exists == template_exists::keep) {

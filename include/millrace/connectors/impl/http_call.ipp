@@ -22,11 +22,13 @@ MILLRACE_DECL caller& caller::operator=(const caller& other) {
 MILLRACE_DECL caller& caller::operator=(caller&& other) noexcept = default;
 MILLRACE_DECL caller::~caller() = default;
 
-MILLRACE_DECL net::http_request_id caller::send(environment& env, net::http_request request,
+MILLRACE_DECL net::http_request_id caller::send(environment& env, metric_group* metrics,
+                                                net::http_request request,
                                                 net::callback<void(outcome)> done) {
   if (client_ == nullptr) {
     auto adapted = options_.client;
     adapted.timeout = options_.timeout;
+    if (adapted.metrics == nullptr) adapted.metrics = metrics;
     client_ = std::make_unique<net::http_client>(env, std::move(adapted));
   }
   if (request.url.empty()) request.url = options_.url;

@@ -15,7 +15,7 @@ class poll_reader::implementation {
       : context_(context),
         env_(context.env()),
         options_(options),
-        client_(env_, client_options(options)),
+        client_(env_, client_options(context, options)),
         backoff_(options.retry),
         polls_(context.metrics().counter("polls")),
         records_(context.metrics().counter("records")),
@@ -55,8 +55,10 @@ class poll_reader::implementation {
   }
 
  private:
-  static net::http_client_options client_options(const poll_options& options) {
+  static net::http_client_options client_options(source_context& context,
+                                                 const poll_options& options) {
     auto adapted = options.client;
+    adapted.metrics = &context.metrics();
     adapted.timeout = options.timeout;
     adapted.retry = {};
     return adapted;

@@ -18,11 +18,13 @@ class sender::implementation {
       : context_(context),
         env_(context.env()),
         options_(options),
-        client_(env_, client_options(options)),
+        client_(env_, client_options(context, options)),
         delivered_(context.metrics().counter("delivered")),
         retries_(context.metrics().counter("retries")),
         rejected_(context.metrics().counter("rejected")),
-        in_flight_(context.metrics().gauge("in_flight")) {
+        in_flight_(context.metrics().gauge("in_flight")),
+        waiting_now_(context.metrics().gauge("waiting")) {
+    context.metrics().gauge("in_flight_limit").set(static_cast<std::int64_t>(options.in_flight));
     key_start_ = hex(env_.random()) + hex(env_.random()).substr(0, 8) + "-";
   }
 
@@ -66,8 +68,10 @@ class sender::implementation {
   };
   using place = std::list<item>::iterator;
 
-  static net::http_client_options client_options(const sink_options& options) {
+  static net::http_client_options client_options(sink_context& context,
+                                                 const sink_options& options) {
     auto adapted = options.client;
+    adapted.metrics = &context.metrics();
     adapted.connections_per_host = std::max<std::size_t>(options.in_flight, 1);
     adapted.timeout = options.timeout;
     adapted.retry = {};
@@ -87,7 +91,8 @@ class sender::implementation {
       active_.splice(active_.end(), waiting_, waiting_.begin());
       attempt(std::prev(active_.end()));
     }
-    in_flight_.set(static_cast<std::int64_t>(active_.size() + waiting_.size()));
+    in_flight_.set(static_cast<std::int64_t>(active_.size()));
+    waiting_now_.set(static_cast<std::int64_t>(waiting_.size()));
     if (checkpointing_ || active_.size() >= options_.in_flight) {
       context_.block();
     } else {
@@ -174,6 +179,7 @@ class sender::implementation {
   counter& retries_;
   counter& rejected_;
   gauge& in_flight_;
+  gauge& waiting_now_;
 };
 
 MILLRACE_DECL sender::sender(sink_context& context, const sink_options& options)

@@ -54,6 +54,7 @@ class sink_link final : public connection {
         rejected_(context.metrics().counter("rejected")),
         in_flight_(context.metrics().gauge("in_flight")),
         waiting_(context.metrics().gauge("waiting")) {
+    context.metrics().gauge("in_flight_limit").set(options.in_flight);
     append_properties(options_.properties, properties_);
   }
 

@@ -16,4 +16,7 @@ MILLRACE_DECL void find_stall(const status_interval& time,
                               std::span<const diagnostician::standstill> still,
                               const diagnosis_options& options, diagnosis& out);
 
+MILLRACE_DECL void find_checkpoint_trouble(const pipeline_status& now,
+                                           const diagnosis_options& options, diagnosis& out);
+
 }  // namespace millrace::detail

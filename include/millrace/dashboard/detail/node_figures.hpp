@@ -20,6 +20,7 @@ struct node_figures {
   double lag = 0;    ///< seconds, of the slowest instance
   bool lag_known = false;
   std::int64_t state_bytes = -1;
+  std::int64_t checkpoint_bytes = -1;
   std::int64_t in_flight = -1;
   timestamp watermark = max_timestamp;  ///< of the slowest instance that has not finished
   bool blocked = false;

@@ -41,7 +41,9 @@ MILLRACE_DECL diagnosis diagnosis_of(const status_interval& time,
   diagnosis out;
   out.summary = diagnosis_summary(time);
   const auto& now = time.now;
-  if (!now.started || now.ended || !now.failure.empty() || !time.comparable) return out;
+  if (!now.started || now.ended || !now.failure.empty()) return out;
+  find_checkpoint_trouble(now, options, out);
+  if (!time.comparable) return out;
   find_bottleneck(time, options, out);
   find_stall(time, still, options, out);
   return out;

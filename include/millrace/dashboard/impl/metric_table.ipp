@@ -12,6 +12,8 @@ namespace detail {
 inline constexpr auto counter_type = metric_type::counter;
 inline constexpr auto gauge_type = metric_type::gauge;
 inline constexpr auto of_pipeline = metric_scope::pipeline;
+inline constexpr auto of_checkpoints = metric_scope::checkpoints;
+inline constexpr auto of_storage = metric_scope::storage;
 inline constexpr auto of_worker = metric_scope::worker;
 inline constexpr auto of_operator = metric_scope::operator_part;
 inline constexpr auto own_metric = metric_scope::own;
@@ -62,8 +64,42 @@ inline constexpr metric_description metric_table[] = {
      "How full the fullest queue into it is; absent where there is none."},
     {"millrace_operator_state_bytes", gauge_type, of_operator,
      "Memory of its state, as last measured; absent where it is not known."},
+    {"millrace_operator_checkpoint_bytes", gauge_type, of_operator,
+     "Its part of the last complete checkpoint; absent when it saves nothing."},
     {"millrace_operator_latency_seconds", metric_type::histogram, of_operator,
      "Time from a source to this operator, of one marker per source and 100 ms."},
+
+    {"millrace_checkpoint_completed_total", counter_type, of_checkpoints,
+     "Checkpoints that are durable."},
+    {"millrace_checkpoint_failed_total", counter_type, of_checkpoints,
+     "Checkpoints that could not be stored."},
+    {"millrace_checkpoint_last_id", gauge_type, of_checkpoints,
+     "Number of the last complete one; absent before it."},
+    {"millrace_checkpoint_last_size_bytes", gauge_type, of_checkpoints,
+     "Bytes of state in the last complete one; absent before it."},
+    {"millrace_checkpoint_last_duration_seconds", gauge_type, of_checkpoints,
+     "Time of the last complete one, from its barriers to the disk; absent before it."},
+    {"millrace_checkpoint_age_seconds", gauge_type, of_checkpoints,
+     "Time since the last complete one, or since the start."},
+    {"millrace_checkpoint_under_way_seconds", gauge_type, of_checkpoints,
+     "For how long one has been under way; 0 when none is."},
+    {"millrace_checkpoint_interval_seconds", gauge_type, of_checkpoints,
+     "How often one is to be taken."},
+
+    {"millrace_checkpoint_store_completed_total", counter_type, of_storage,
+     "Checkpoints the directory has taken.", "completed"},
+    {"millrace_checkpoint_store_failed_total", counter_type, of_storage,
+     "Checkpoints that could not be written.", "failed"},
+    {"millrace_checkpoint_store_saved_total", counter_type, of_storage,
+     "Checkpoints copied to a place of their own.", "saved"},
+    {"millrace_checkpoint_store_written_bytes_total", counter_type, of_storage,
+     "Bytes written; what has not changed is not written again.", "written_bytes"},
+    {"millrace_checkpoint_store_last_id", gauge_type, of_storage,
+     "Number of the newest checkpoint in the directory.", "last_id"},
+    {"millrace_checkpoint_store_last_size_bytes", gauge_type, of_storage,
+     "Bytes of everything the newest one consists of.", "last_bytes"},
+    {"millrace_checkpoint_store_last_write_seconds", gauge_type, of_storage,
+     "Time it took to write the newest one.", "last_us", 1e-6},
 
     // Asynchronous calls; with lanes, one series for each.
     {"millrace_operator_calls_total", counter_type, own_metric, "Attempts of calls started.",
@@ -82,6 +118,12 @@ inline constexpr metric_description metric_table[] = {
      "in_flight_limit"},
     {"millrace_operator_waiting", gauge_type, own_metric, "Items that wait for their turn.",
      "waiting"},
+
+    // HTTP clients.
+    {"millrace_operator_request_bytes_total", counter_type, own_metric,
+     "Bytes of the bodies of HTTP requests, as sent.", "request_bytes"},
+    {"millrace_operator_response_bytes_total", counter_type, own_metric,
+     "Bytes of the bodies of HTTP responses, decompressed.", "response_bytes"},
 
     // Event time.
     {"millrace_operator_quarantined_total", counter_type, own_metric,
@@ -154,19 +196,49 @@ inline constexpr metric_description metric_table[] = {
      "Records the peer had in a newer version.", "superseded"},
     {"millrace_operator_requests_total", counter_type, own_metric, "Requests sent.", "requests"},
     {"millrace_operator_request_retries_total", counter_type, own_metric,
-     "Requests sent again as a whole.", "request_retries"},
+     "Requests sent again as a whole, by the connector or its HTTP client.", "request_retries"},
     {"millrace_operator_item_retries_total", counter_type, own_metric,
      "Records sent again, because the peer had no room for them.", "item_retries"},
     {"millrace_operator_splits_total", counter_type, own_metric,
      "Requests cut in two, because they were too large.", "splits"},
     {"millrace_operator_pending", gauge_type, own_metric,
      "Records held by the connector and not yet delivered.", "pending"},
+
+    // A journal in front of a source.
+    {"millrace_operator_journal_appended_total", counter_type, own_metric,
+     "Records taken into the journal.", "journal_appended"},
+    {"millrace_operator_journal_appended_bytes_total", counter_type, own_metric, "Their bytes.",
+     "journal_appended_bytes"},
+    {"millrace_operator_journal_commits_total", counter_type, own_metric,
+     "Groups of records made durable.", "journal_commits"},
+    {"millrace_operator_journal_refused_total", counter_type, own_metric,
+     "Records not taken: no room on the disk, or too much waits.", "journal_refused"},
+    {"millrace_operator_journal_retries_total", counter_type, own_metric,
+     "Groups written again, because there was no room before.", "journal_retries"},
+    {"millrace_operator_journal_segments_made_total", counter_type, own_metric, "Files begun.",
+     "journal_segments_made"},
+    {"millrace_operator_journal_segments_removed_total", counter_type, own_metric,
+     "Files that retention has removed.", "journal_segments_removed"},
+    {"millrace_operator_journal_pending_bytes", gauge_type, own_metric,
+     "Bytes taken and not yet durable.", "journal_pending_bytes"},
+    {"millrace_operator_journal_durable_end", gauge_type, own_metric,
+     "Offset of the first record that is not durable.", "journal_durable_end"},
+    {"millrace_operator_journal_bytes", gauge_type, own_metric, "Bytes of all its files.",
+     "journal_bytes"},
+    {"millrace_operator_journal_last_commit_seconds", gauge_type, own_metric,
+     "Time the last group took to become durable.", "journal_last_commit_us", 1e-6},
+    {"millrace_operator_journal_most_commit_seconds", gauge_type, own_metric,
+     "The longest time a group has taken.", "journal_most_commit_us", 1e-6},
+    {"millrace_operator_journal_status", gauge_type, own_metric,
+     "0: open, 1: the disk is full, 2: failed, 3: closed.", "journal_status"},
 };
 
 MILLRACE_DECL std::string_view metric_scope_title(metric_scope scope) noexcept {
   switch (scope) {
     case metric_scope::build: return "The library: label `version`";
     case metric_scope::pipeline: return "Of a pipeline: label `pipeline`";
+    case metric_scope::checkpoints: return "Of the checkpoints of a pipeline: label `pipeline`";
+    case metric_scope::storage: return "Of the directory in which they are kept: label `pipeline`";
     case metric_scope::worker: return "Of a worker: labels `pipeline`, `worker`";
     case metric_scope::operator_part:
       return "Of an operator: labels `pipeline`, `operator`, `worker`";
@@ -197,9 +269,9 @@ MILLRACE_DECL std::string metrics_documentation() {
   for (const auto& each : metric_descriptions()) {
     if (before == nullptr || before->scope != each.scope) {
       out.append("\n## ").append(detail::metric_scope_title(each.scope)).append("\n\n");
-      out += each.scope == metric_scope::own ? "| Metric | Type | Registered as | Meaning |\n"
-                                               "|---|---|---|---|\n"
-                                             : "| Metric | Type | Meaning |\n|---|---|---|\n";
+      out += !each.own.empty() ? "| Metric | Type | Registered as | Meaning |\n"
+                                 "|---|---|---|---|\n"
+                               : "| Metric | Type | Meaning |\n|---|---|---|\n";
     }
     before = &each;
     out.append("| `").append(each.name).append("` | ");

@@ -19,8 +19,11 @@ MILLRACE_DECL node_figures figures_of(const status_interval& time, std::size_t n
     all.blocked = all.blocked || s.blocked;
     all.finished = all.finished && s.finished;
     if (!s.finished) all.watermark = std::min(all.watermark, s.watermark);
-    if (s.state_bytes >= 0)
-      all.state_bytes = std::max<std::int64_t>(all.state_bytes, 0) + s.state_bytes;
+    const auto add = [](std::int64_t& sum, std::int64_t bytes) {
+      if (bytes >= 0) sum = std::max<std::int64_t>(sum, 0) + bytes;
+    };
+    add(all.state_bytes, s.state_bytes);
+    add(all.checkpoint_bytes, s.checkpoint_bytes);
     all.latency += s.latency;
     for (const auto& metric : s.metrics) {
       if (split_metric_name(metric.name).first != "in_flight") continue;

@@ -32,6 +32,8 @@ inline constexpr std::string_view page_html_text = R"page(<!doctype html>
 </header>
 <p id="bottleneck" class="finding bad" role="status" hidden></p>
 <p id="stall" class="finding waiting" role="status" hidden></p>
+<p id="checkpoint" class="finding waiting" role="status" hidden></p>
+<p id="checkpoints" class="soft" hidden></p>
 <main>
   <section id="graph" aria-label="Graph of the pipeline"></section>
   <aside id="details" aria-label="Operator" hidden></aside>

@@ -99,6 +99,9 @@ function figuresTable(figures) {
     rows.push(['Watermark', secondsText(figures.lag) + ' behind', text]);
   }
   if (figures.state_bytes !== null) rows.push(['State', bytesText(figures.state_bytes), '']);
+  if (figures.checkpoint_bytes !== null) {
+    rows.push(['Checkpoint', bytesText(figures.checkpoint_bytes), 'in the last one']);
+  }
   return table(null, rows, [1]);
 }
 

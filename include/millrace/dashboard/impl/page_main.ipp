@@ -38,6 +38,16 @@ function showFinding(id, text) {
   if (byId(id).textContent !== text) byId(id).textContent = text;
 }
 
+function checkpointsText(all) {
+  if (all === null) return '';
+  const failed = all.failed === 0 ? '' : `, ${countText(all.failed)} failed`;
+  const now = all.under_way === 0 ? '' : ', one is under way';
+  if (all.completed === 0) return 'No checkpoint yet' + failed + now;
+  const last = `Checkpoint ${all.last_id}, ${secondsText(all.age)} old`;
+  return `${last}: ${bytesText(all.last_bytes)} in ${secondsText(all.last_seconds)}; ` +
+    `${countText(all.completed)} complete` + failed + now;
+}
+
 function show() {
   if (status === null || plan === null) return;
   byId('name').textContent = document.title = status.pipeline;
@@ -46,6 +56,8 @@ function show() {
   byId('summary').textContent = status.summary;
   showFinding('bottleneck', status.bottleneck);
   showFinding('stall', status.stall);
+  showFinding('checkpoint', status.checkpoint);
+  showFinding('checkpoints', checkpointsText(status.checkpoints));
   byId('stop').hidden = byId('savepoint').hidden = !status.writable || status.state !== 'running';
   const panel = selected() === '' ? null : detailsPanel(plan, status, selected(), history);
   byId('details').hidden = panel === null;

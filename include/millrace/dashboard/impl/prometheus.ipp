@@ -135,6 +135,7 @@ MILLRACE_DECL std::optional<double> prometheus_value(std::string_view name,
   }
   if (name == "queue_fill_ratio" && s.queue_fill >= 0) return s.queue_fill;
   if (name == "state_bytes" && s.state_bytes >= 0) return number(s.state_bytes);
+  if (name == "checkpoint_bytes" && s.checkpoint_bytes >= 0) return number(s.checkpoint_bytes);
   return std::nullopt;
 }
 
@@ -143,6 +144,40 @@ MILLRACE_DECL double prometheus_value(std::string_view name, const pipeline_stat
   if (name == "millrace_pipeline_stopping") return s.stopping && !s.ended ? 1 : 0;
   if (name == "millrace_pipeline_failed") return s.failure.empty() ? 0 : 1;
   return prometheus_seconds(s.age);
+}
+
+/// The value of a family of scope `checkpoints`; nothing where there is none.
+MILLRACE_DECL std::optional<double> prometheus_value(std::string_view name,
+                                                     const checkpoint_status& s) {
+  constexpr std::string_view prefix = "millrace_checkpoint_";
+  name.remove_prefix(prefix.size());
+  if (name == "completed_total") return static_cast<double>(s.completed);
+  if (name == "failed_total") return static_cast<double>(s.failed);
+  if (name == "age_seconds") return prometheus_seconds(s.age);
+  if (name == "under_way_seconds") return prometheus_seconds(s.under_way);
+  if (name == "interval_seconds") return prometheus_seconds(s.every);
+  if (s.completed == 0) return std::nullopt;
+  if (name == "last_id") return static_cast<double>(s.last_id);
+  if (name == "last_size_bytes") return static_cast<double>(s.last_bytes);
+  return prometheus_seconds(s.last_took);
+}
+
+/// The families of checkpoints and of their storage, if there are any.
+MILLRACE_DECL void prometheus_checkpoints(prometheus_writer& to, const std::string& labels,
+                                          const checkpoint_status& s) {
+  if (s.every.count() == 0) return;
+  for (const auto& family : metric_descriptions()) {
+    std::optional<double> value;
+    if (family.scope == metric_scope::checkpoints) value = prometheus_value(family.name, s);
+    for (const auto& metric : s.of_storage) {
+      const auto type = metric.monotonic ? metric_type::counter : metric_type::gauge;
+      if (family.scope != metric_scope::storage || family.type != type) continue;
+      if (metric.name == family.own) value = static_cast<double>(metric.value) * family.scale;
+    }
+    if (!value) continue;
+    to.family(family.name, family.type, family.help);
+    to.sample(family.name, labels, *value);
+  }
 }
 
 /// The own metrics of all operators by family and labels; what would be the same series is added.
@@ -163,7 +198,8 @@ class prometheus_own_metrics {
     const auto type = metric.monotonic ? metric_type::counter : metric_type::gauge;
     const auto value = static_cast<double>(metric.value);
     for (const auto& known : metric_descriptions()) {
-      if (known.own.empty() || known.own != name || known.type != type) continue;
+      if (known.scope != metric_scope::own) continue;
+      if (known.own != name || known.type != type) continue;
       known_[known.name][all] += value * known.scale;
       return;
     }
@@ -223,6 +259,9 @@ MILLRACE_DECL std::string to_prometheus(const pipeline_status& status) {
   const auto labels = detail::prometheus_operator_labels(status, pipeline);
   for (const auto& family : metric_descriptions()) {
     if (family.scope == metric_scope::own) break;
+    if (family.scope == metric_scope::checkpoints || family.scope == metric_scope::storage) {
+      continue;
+    }
     out.family(family.name, family.type, family.help);
     if (family.scope == metric_scope::build) {
       out.sample(family.name, "version=\"" MILLRACE_VERSION_STRING "\"", 1);
@@ -246,6 +285,7 @@ MILLRACE_DECL std::string to_prometheus(const pipeline_status& status) {
       }
     }
   }
+  detail::prometheus_checkpoints(out, pipeline, status.checkpoints);
   detail::prometheus_own_metrics own;
   for (std::size_t i = 0; i < labels.size(); ++i) {
     for (const auto& metric : status.operators[i].metrics) own.add(metric, labels[i]);

@@ -55,6 +55,8 @@ MILLRACE_DECL void write_node(json_writer& w, const status_interval& time, std::
   write_watermark(w, f.watermark);
   write_known(w, "lag", f.lag, f.lag_known);
   write_known(w, "state_bytes", static_cast<double>(f.state_bytes), f.state_bytes >= 0);
+  write_known(w, "checkpoint_bytes", static_cast<double>(f.checkpoint_bytes),
+              f.checkpoint_bytes >= 0);
   write_known(w, "in_flight", static_cast<double>(f.in_flight), f.in_flight >= 0);
   write_latency(w, f.latency);
   w.end_object();
@@ -78,6 +80,20 @@ MILLRACE_DECL void write_operator(json_writer& w, const operator_status& s) {
     w.member("monotonic", metric.monotonic).end_object();
   }
   w.end_array().end_object();
+}
+
+/// Null when none are taken.
+MILLRACE_DECL void write_checkpoints(json_writer& w, const checkpoint_status& s) {
+  w.key("checkpoints");
+  if (s.every.count() == 0) {
+    w.null();
+    return;
+  }
+  w.begin_object().member("completed", s.completed).member("failed", s.failed);
+  w.member("last_id", s.last_id).member("last_bytes", s.last_bytes);
+  w.member("last_seconds", json_seconds(s.last_took)).member("age", json_seconds(s.age));
+  w.member("every", json_seconds(s.every)).member("under_way", json_seconds(s.under_way));
+  w.member("last_failure", s.last_failure).end_object();
 }
 
 MILLRACE_DECL std::string_view state_text(const pipeline_status& s) {
@@ -109,7 +125,8 @@ MILLRACE_DECL std::string status_json(const pipeline_status& before, const pipel
   w.member("failure", now.failure).member("summary", found.summary);
   w.member("bottleneck", found.bottleneck).member("bottleneck_operator", found.bottleneck_operator);
   w.member("stall", found.stall).member("stall_operator", found.stall_operator);
-  w.member("stall_cause", found.stall_cause);
+  w.member("stall_cause", found.stall_cause).member("checkpoint", found.checkpoint);
+  detail::write_checkpoints(w, now.checkpoints);
   w.key("workers").begin_array();
   for (std::size_t i = 0; i < now.workers.size(); ++i) {
     const auto& worker = now.workers[i];

@@ -75,6 +75,22 @@ struct http_key_hash {
   }
 };
 
+/// What a client counts into a metric group.
+struct http_client_counters {
+  explicit http_client_counters(metric_group& group)
+      : connects(group.counter("connects")),
+        connection_failures(group.counter("connection_failures")),
+        request_retries(group.counter("request_retries")),
+        request_bytes(group.counter("request_bytes")),
+        response_bytes(group.counter("response_bytes")) {}
+
+  counter& connects;
+  counter& connection_failures;
+  counter& request_retries;
+  counter& request_bytes;
+  counter& response_bytes;
+};
+
 /// `location` as seen from `base` (RFC 3986, 5.2); empty when it cannot be followed.
 MILLRACE_DECL std::string resolve_location(std::string_view base, std::string_view location);
 
@@ -142,6 +158,7 @@ class http_client::implementation final : public detail::http_connection_owner,
   MILLRACE_DECL void rest();
   MILLRACE_DECL void closed_one(host& h);
   MILLRACE_DECL void expire(exchange& e);
+  MILLRACE_DECL void count_retry();
 
   std::deque<exchange> exchanges_;
   std::vector<std::uint32_t> free_;
@@ -152,6 +169,7 @@ class http_client::implementation final : public detail::http_connection_owner,
   timer_id timer_ = 0;
   std::chrono::nanoseconds timer_at_{};
   http_client_statistics statistics_;
+  std::optional<detail::http_client_counters> counters_;
   bool closed_ = false;
 };
 

@@ -53,7 +53,9 @@ MILLRACE_DECL environment& http_client::env() const noexcept { return self_->env
 
 MILLRACE_DECL http_client::implementation::implementation(environment& env,
                                                           http_client_options options)
-    : env_(env), options_(std::move(options)) {}
+    : env_(env), options_(std::move(options)) {
+  if (options_.metrics != nullptr) counters_.emplace(*options_.metrics);
+}
 
 MILLRACE_DECL http_request_id http_client::implementation::send(http_request request,
                                                                 callback done) {
@@ -229,6 +231,7 @@ MILLRACE_DECL http_client_statistics http_client::implementation::statistics() c
 MILLRACE_DECL void http_client::implementation::opened(connection& c,
                                                        std::optional<error> failure) {
   exchange& e = *c.exchange;
+  if (counters_) (failure ? counters_->connection_failures : counters_->connects).add();
   if (!failure) {
     run_on(e, std::move(e.connection));
     return;
@@ -242,6 +245,7 @@ MILLRACE_DECL void http_client::implementation::answered(connection& c) {
   const auto self = shared_from_this();
   exchange& e = *c.exchange;
   http_response response = c.take_response();
+  if (counters_) counters_->response_bytes.add(response.body.size());
   e.request.body = c.take_body();
   const bool reusable = c.reusable();
   auto held = std::move(e.connection);
@@ -266,7 +270,7 @@ MILLRACE_DECL void http_client::implementation::failed(connection& c,
                      (failure.untouched || is_idempotent(e.request.method));
   if (again) {
     e.resent = true;
-    ++statistics_.retries;
+    count_retry();
     c.close();
     closed_one(*e.host);
     open_for(e);
@@ -276,12 +280,17 @@ MILLRACE_DECL void http_client::implementation::failed(connection& c,
   settle(e, std::move(failure.reason));
 }
 
+MILLRACE_DECL void http_client::implementation::count_retry() {
+  ++statistics_.retries;
+  if (counters_) counters_->request_retries.add();
+}
+
 /// One attempt is over. \pre the exchange is in no line and has no connection
 MILLRACE_DECL void http_client::implementation::settle(exchange& e, result<http_response> outcome) {
   std::optional<std::chrono::nanoseconds> wait;
   if (e.retry.enabled()) wait = e.retry.next(e.request.method, outcome, env_.random());
   if (wait && env_.monotonic() + *wait < e.deadline) {
-    ++statistics_.retries;
+    count_retry();
     e.stage = detail::http_stage::delayed;
     e.resent = false;
     e.delay = env_.call_after(*wait, [this, id = e.id()] { resume(id); });

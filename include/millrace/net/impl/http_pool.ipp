@@ -303,6 +303,7 @@ MILLRACE_DECL void http_client::implementation::run_on(exchange& e,
   e.stage = detail::http_stage::running;
   c->exchange = &e;
   write_head(e, c->head());
+  if (counters_) counters_->request_bytes.add(e.request.body.size());
   e.connection = std::move(c);
   e.connection->transmit(e.request.method, std::move(e.request.body));
 }

@@ -123,12 +123,19 @@ MILLRACE_DECL void checkpoint_coordinator::store_now(checkpoint what) {
     to_store_.reset();
     again = std::exchange(again_, false);
     if (failure.empty()) {
+      completed_at_ = std::chrono::steady_clock::now();
+      status_.failed_since = 0;
+      status_.parts.clear();
+      for (const auto& s : what.states) {
+        status_.parts.push_back({s.name, s.instance, s.bytes.size()});
+      }
       ++status_.completed;
       status_.last_id = what.id;
       status_.last_bytes = bytes;
       status_.last_took = std::chrono::steady_clock::now() - began_;
     } else {
       ++status_.failed;
+      ++status_.failed_since;
       status_.last_failure = failure;
     }
   }
@@ -154,8 +161,20 @@ MILLRACE_DECL void checkpoint_coordinator::store_in_background() {
 }
 
 MILLRACE_DECL checkpoint_status checkpoint_coordinator::status() const {
+  auto of_storage = storage_->metrics();
   const std::lock_guard lock(mutex_);
-  return status_;
+  auto all = status_;
+  const auto now = std::chrono::steady_clock::now();
+  all.every = options_.every;
+  all.age = now - completed_at_;
+  if (current_ || to_store_) all.under_way = now - began_;
+  for (const auto& m : members_) {
+    if (all.waits_for.empty() && current_ && missing_.contains(m.task)) {
+      all.waits_for = m.task->name();
+    }
+  }
+  all.of_storage = std::move(of_storage);
+  return all;
 }
 
 }  // namespace millrace

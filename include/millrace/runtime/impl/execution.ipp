@@ -363,6 +363,10 @@ MILLRACE_DECL pipeline_status execution::status() const {
       auto s = detail::status_of(*me.subtasks()[i], ns_per_tick);
       s.worker = w;
       s.node = me.node_of(i);
+      for (const auto& part : all.checkpoints.parts) {
+        if (part.instance != w || part.name != s.name) continue;
+        s.checkpoint_bytes = static_cast<std::int64_t>(part.bytes);
+      }
       total.busy += s.busy;
       all.operators.push_back(std::move(s));
     }

@@ -128,9 +128,10 @@ MILLRACE_DECL result<checkpoint_manifest> checkpoint_core::end_draft(
 
 MILLRACE_DECL void checkpoint_core::count(const result<checkpoint_manifest>& answer,
                                           std::uint64_t written, std::chrono::nanoseconds took) {
-  metrics.counter(answer ? "completed" : "failed").add();
   metrics.counter("written_bytes").add(written);
+  metrics.counter("failed").add(answer ? 0 : 1);
   if (!answer) return;
+  metrics.counter("completed").add();
   metrics.gauge("last_id").set(static_cast<std::int64_t>(answer->id));
   metrics.gauge("last_bytes").set(static_cast<std::int64_t>(answer->bytes()));
   metrics.gauge("last_us").set(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
