@@ -7,6 +7,7 @@
 #include <millrace/base/config.hpp>
 #include <millrace/base/error.hpp>
 
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -54,19 +55,20 @@ class [[nodiscard]] result<void> {
   using value_type = void;
 
   result() = default;
-  result(millrace::error e) : error_(std::move(e)), failed_(true) {}
-  result(errc code, std::string message = {}) : error_{code, std::move(message)}, failed_(true) {}
+  result(millrace::error e) : error_(std::move(e)) {}
+  result(errc code, std::string message = {}) : error_(millrace::error{code, std::move(message)}) {}
 
-  bool has_value() const noexcept { return !failed_; }
-  explicit operator bool() const noexcept { return !failed_; }
+  bool has_value() const noexcept { return !error_; }
+  explicit operator bool() const noexcept { return !error_; }
   void value() const {
-    if (failed_) throw std::system_error(error_.code, error_.message);
+    if (error_) throw std::system_error(error_->code, error_->message);
   }
-  const millrace::error& error() const noexcept { return error_; }
+
+  /// \pre `!has_value()`
+  const millrace::error& error() const noexcept { return *error_; }
 
  private:
-  millrace::error error_;
-  bool failed_ = false;
+  std::optional<millrace::error> error_;  // success costs the making of a flag
 };
 
 }  // namespace millrace

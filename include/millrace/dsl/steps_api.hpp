@@ -107,8 +107,9 @@ class steps_api {
     return shared().template decode<U>(codec, no_fill{});
   }
 
-  /// The same, then `fill(const T& message, U& value)` adds what the payload does not hold, such as
-  /// parts of the topic; it may return `result<void>` to refuse the record.
+  /// The same, then `fill(const T& message, U& value)` sets what the payload does not hold, such as
+  /// parts of the topic; it may return `result<void>` to refuse the record. Values are recycled:
+  /// members that neither the codec nor `fill` sets hold what an earlier record left there.
   template <class U, class Codec, class Fill>
   auto decode(const Codec& codec, Fill fill) && {
     return std::move(*this).template decode_part<U>(whole_value{}, codec, std::move(fill));

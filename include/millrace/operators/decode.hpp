@@ -30,8 +30,9 @@ struct whole_value {
 template <class T, class Part>
 using decoded_part_t = std::remove_cvref_t<std::invoke_result_t<const Part&, T&>>;
 
-/// Decodes `message.payload` into (a part of) a recycled `T`, then lets `fill(message, value)` add
-/// what the payload does not hold (parts of the topic). `fill` may return `result<void>` to refuse.
+/// Decodes `message.payload` into (a part of) a recycled `T`, then lets `fill(message, value)` set
+/// what the payload does not hold (parts of the topic): members that neither sets hold anything.
+/// `fill` may return `result<void>` to refuse.
 template <class T, class Codec, class Fill = no_fill, class Part = whole_value>
 class decode_step {
   using part_type = decoded_part_t<T, Part>;
@@ -50,23 +51,34 @@ class decode_step {
   decode_step(const decode_step& other) : decode_step(other.codec_, other.fill_, other.part_) {}
   decode_step(decode_step&&) = default;
 
+  /// As the last step of a chain it decodes right into the batch.
   template <class Message, class Next>
   MILLRACE_ALWAYS_INLINE void run(Message&& message, step_position& at, Next&& next) {
-    const std::string_view bytes = message.payload;
-    const auto decoded = decoder_.decode({bytes, readable(message)}, std::invoke(part_, value_));
-    if (!decoded) return refuse(message, decoded.error(), at);
-    if constexpr (!std::is_same_v<Fill, no_fill>) {
-      if constexpr (std::is_void_v<std::invoke_result_t<Fill&, const Message&, T&>>) {
-        std::invoke(fill_, std::as_const(message), value_);
-      } else {
-        const result<void> filled = std::invoke(fill_, std::as_const(message), value_);
-        if (!filled) return refuse(message, filled.error(), at);
-      }
+    if constexpr (requires { next.place(at); }) {
+      if (MILLRACE_LIKELY(decode(message, next.place(at), at))) return next.filled();
+      next.drop();
+    } else {
+      if (MILLRACE_LIKELY(decode(message, value_, at))) next(std::move(value_), at);
     }
-    next(std::move(value_), at);
   }
 
  private:
+  template <class Message>
+  MILLRACE_ALWAYS_INLINE bool decode(const Message& message, T& value, step_position& at) {
+    const std::string_view bytes = message.payload;
+    const auto decoded = decoder_.decode({bytes, readable(message)}, std::invoke(part_, value));
+    if (MILLRACE_UNLIKELY(!decoded)) return refuse(message, decoded.error(), at);
+    if constexpr (std::is_same_v<Fill, no_fill>) {
+      return true;
+    } else if constexpr (std::is_void_v<std::invoke_result_t<Fill&, const Message&, T&>>) {
+      std::invoke(fill_, message, value);
+      return true;
+    } else {
+      const result<void> filled = std::invoke(fill_, message, value);
+      return filled ? true : refuse(message, filled.error(), at);
+    }
+  }
+
   template <class Message>
   static std::size_t readable(const Message& message) noexcept {
     const shared_buffer& owner = message.owner;
@@ -76,11 +88,12 @@ class decode_step {
   }
 
   template <class Message>
-  MILLRACE_NOINLINE static void refuse(const Message& message, const error& why,
+  MILLRACE_NOINLINE static bool refuse(const Message& message, const error& why,
                                        step_position& at) {
     dead_letter letter{{}, why.to_string(), {}, std::string(message.payload), at.time};
     if constexpr (requires { std::string(message.topic); }) letter.topic = message.topic;
     at.owner->emit_dead_letter(std::move(letter));
+    return false;
   }
 
   Codec codec_;

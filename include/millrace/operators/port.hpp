@@ -78,8 +78,19 @@ class output final : public output_base {
     template <class U>
     MILLRACE_ALWAYS_INLINE void emit(U&& value, timestamp time, slot_index slot) {
       to_.push(std::forward<U>(value), time, slot);
+      filled();
+    }
+    /// A recycled value to be filled in place; then `filled`, or `drop` to take it back.
+    MILLRACE_ALWAYS_INLINE T& place(timestamp time, slot_index slot)
+      requires std::default_initializable<T>
+    {
+      return to_.push_recycled(time, slot);
+    }
+    MILLRACE_ALWAYS_INLINE void filled() {
       if (MILLRACE_UNLIKELY(to_.room() == 0)) to_ = flushed(*output_, to_);
     }
+    void drop() noexcept { to_.pop(); }
+
     void close() noexcept { to_.commit(); }
 
    private:

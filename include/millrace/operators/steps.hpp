@@ -206,6 +206,15 @@ class steps_subtask final : public subtask, private receiver<typename Chain::inp
     MILLRACE_ALWAYS_INLINE void operator()(V&& value, step_position& at) const {
       out.emit(std::forward<V>(value), at.time, at.slot);
     }
+
+    // For a last step that fills a recycled value in the batch itself.
+    MILLRACE_ALWAYS_INLINE out_type& place(const step_position& at) const
+      requires recycle_values<out_type>
+    {
+      return out.place(at.time, at.slot);
+    }
+    MILLRACE_ALWAYS_INLINE void filled() const { out.filled(); }
+    void drop() const noexcept { out.drop(); }
   };
 
   Chain steps_;

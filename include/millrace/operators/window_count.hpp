@@ -8,6 +8,7 @@
 #include <millrace/state/keyed_state.hpp>
 #include <millrace/windows/aggregate.hpp>
 #include <millrace/windows/assigners.hpp>
+#include <millrace/windows/daba_lite.hpp>
 #include <millrace/windows/two_stacks.hpp>
 
 #include <cstdint>
@@ -18,9 +19,10 @@
 namespace millrace {
 
 /// Records are folded into slices that are cut where windows start and end; a window is what a
-/// `two_stacks` of slices comes to. O(1) merges per record amortized, at most
-/// `2 size / slide + 3` states per key. A key leaves when no record of it can count again, which
-/// for windows that overlap is never. A result has the time of the record that completes it.
+/// `two_stacks` of slices comes to, or of more than 65,536 slices a `daba_lite`, which costs more
+/// and never pauses. O(1) merges per record, at most `2 size / slide + 3` states per key. A key
+/// leaves when no record of it can count again, which for windows that overlap is never. A result
+/// has the time of the record that completes it.
 ///
 /// Records of windows that are not complete when the input ends count as filtered.
 template <class K, class T, class A, class Finish>
@@ -53,14 +55,17 @@ class count_window_operator {
     if (kept_ == 0 && k.slices.empty()) {  // windows of one slice
       if (complete) emit(k.open, c);
     } else {
-      k.slices.push(aggregate_, std::move(k.open));
-      if (complete) emit(k.slices.query(aggregate_), c);
+      if (kept_ <= most_in_two_stacks) {
+        add_slice(k.slices, k.open, complete, c);
+      } else {
+        if (!k.long_slices) k.long_slices = std::make_unique<daba_lite<A>>();
+        add_slice(*k.long_slices, k.open, complete, c);
+      }
     }
     k.open = typename A::state{};
     if (!complete) return;
-    while (k.slices.size() > kept_) k.slices.pop(aggregate_);
     k.position = 0;
-    if (k.slices.empty()) counts_.reset(c.slot());
+    if (k.slices.empty() && !k.long_slices) counts_.reset(c.slot());
   }
 
   void on_end(context& c) {
@@ -88,20 +93,27 @@ class count_window_operator {
   }
 
  private:
+  static constexpr std::size_t most_in_two_stacks = 65'536;
+
   struct key_count {
     std::int64_t position = 0;  // records since the last window has ended
     typename A::state open{};
     two_stacks<A> slices;
+    std::unique_ptr<daba_lite<A>> long_slices;
 
     void save(snapshot_writer& to) const {
       save_value(to, position);
       save_value(to, open);
       slices.save(to);
+      to.number(long_slices != nullptr);
+      if (long_slices) long_slices->save(to);
     }
     void restore(snapshot_reader& from) {
       restore_value(from, position);
       restore_value(from, open);
       slices.restore(from);
+      long_slices = from.number<bool>() ? std::make_unique<daba_lite<A>>() : nullptr;
+      if (long_slices) long_slices->restore(from);
     }
   };
 
@@ -110,6 +122,14 @@ class count_window_operator {
     const std::int64_t per_step = spec.size % spec.step() == 0 ? 1 : 2;
     const std::int64_t per_window = per_step * (spec.size / spec.step()) + per_step - 1;
     return per_window > per_step ? static_cast<std::size_t>(per_window - per_step) : 0;
+  }
+
+  template <class Queue>
+  void add_slice(Queue& slices, typename A::state& slice, bool complete, context& c) {
+    slices.push(aggregate_, std::move(slice));
+    if (!complete) return;
+    emit(slices.query(aggregate_), c);
+    while (slices.size() > kept_) slices.pop(aggregate_);
   }
 
   static std::string words(const count_window& w) {

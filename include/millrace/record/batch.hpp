@@ -175,6 +175,27 @@ class batch {
       }
     }
 
+    /// Appends a value to be filled in place, as `push_recycled` does. \pre `room() > 0`
+    MILLRACE_ALWAYS_INLINE T& push_recycled(timestamp time, slot_index slot = no_slot)
+      requires std::default_initializable<T>
+    {
+      if constexpr (tracked) {
+        return batch_->push_recycled(time, slot);
+      } else {
+        push(T{}, time, slot);
+        return values_[size_ - 1];
+      }
+    }
+
+    /// Takes back the last value.
+    void pop() noexcept {
+      if constexpr (tracked) {
+        batch_->pop();
+      } else {
+        --size_;
+      }
+    }
+
     void commit() noexcept {
       if constexpr (!tracked) batch_->size_ = size_;
     }

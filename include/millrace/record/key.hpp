@@ -101,6 +101,22 @@ struct key_hash {
   }
 };
 
+/// Whether two keys are the same. Texts of 8 to 16 bytes, as ids often are, cost no call.
+template <class K>
+MILLRACE_ALWAYS_INLINE bool same_key(const K& a, const K& b) noexcept(noexcept(a == b)) {
+  if constexpr (std::is_convertible_v<const K&, std::string_view>) {
+    const std::string_view x = a, y = b;
+    const std::size_t n = x.size();
+    if (n != y.size()) return false;
+    if (n < 8 || n > 16) return std::memcmp(x.data(), y.data(), n) == 0;
+    using detail::load;
+    return ((load<std::uint64_t>(x.data()) ^ load<std::uint64_t>(y.data())) |
+            (load<std::uint64_t>(x.data() + n - 8) ^ load<std::uint64_t>(y.data() + n - 8))) == 0;
+  } else {
+    return a == b;
+  }
+}
+
 /// What can be a key: equality comparable, copyable, hashable by `key_hash`.
 template <class K>
 concept key_type = std::copyable<K> && std::equality_comparable<K>;

@@ -76,7 +76,7 @@ class key_table final : public key_table_base {
     for (std::uint64_t i = hash & mask;; i = (i + 1) & mask) {
       const entry e = index[i];
       if (MILLRACE_LIKELY(e.tag == tag)) {
-        if (MILLRACE_LIKELY(keys_[e.slot] == key)) return e.slot;
+        if (MILLRACE_LIKELY(same_key(keys_[e.slot], key))) return e.slot;
       } else if (e.tag == 0) {
         return insert(key, hash);
       }
@@ -91,7 +91,7 @@ class key_table final : public key_table_base {
     for (std::uint64_t i = h & mask_;; i = (i + 1) & mask_) {
       const entry& e = index_[i];
       if (e.tag == 0) return no_slot;
-      if (e.tag == tag && keys_[e.slot] == key) return e.slot;
+      if (e.tag == tag && same_key(keys_[e.slot], key)) return e.slot;
     }
   }
 

@@ -76,6 +76,14 @@ MILLRACE_ALWAYS_INLINE bool json_eight_digits(std::uint64_t text) noexcept {
           (((text + 0x0606060606060606) & 0xF0F0F0F0F0F0F0F0) >> 4)) == 0x3333333333333333;
 }
 
+/// How many of eight characters are digits, up to the first that is none.
+MILLRACE_ALWAYS_INLINE unsigned json_leading_digits(std::uint64_t text) noexcept {
+  const std::uint64_t digits = text ^ 0x3030303030303030;
+  const std::uint64_t others =
+      (((digits & 0x7F7F7F7F7F7F7F7F) + 0x7676767676767676) | digits) & 0x8080808080808080;
+  return static_cast<unsigned>(std::countr_zero(others)) / 8;
+}
+
 /// The number they are: neighbours are joined to pairs, pairs to fours, and fours to all eight.
 MILLRACE_ALWAYS_INLINE std::uint64_t json_eight_digits_value(std::uint64_t text) noexcept {
   text -= 0x3030303030303030;
@@ -144,8 +152,9 @@ MILLRACE_ALWAYS_INLINE const char* json_integer(const char* p, std::int64_t& out
 /// Any number; `whole` tells whether it has neither fraction nor exponent.
 inline const char* json_number_end(const char* p, const char* end, bool& whole) noexcept {
   const auto digits = [end](const char* at) {
-    while (at < end && json_eight_digits(json_load_little(at))) at += 8;
-    while (at < end && json_digit(*at) <= 9) ++at;
+    for (unsigned found = 8; found == 8 && at < end; at += found) {
+      found = json_leading_digits(json_load_little(at));
+    }
     return at < end ? at : end;
   };
   whole = true;
@@ -168,6 +177,34 @@ inline const char* json_number_end(const char* p, const char* end, bool& whole) 
     if (p == from) return nullptr;
   }
   return p;
+}
+
+/// The end of a number without sign and exponent, in front of a comma or brace; null for what may
+/// be something else.
+MILLRACE_ALWAYS_INLINE const char* json_plain_number_end(const char* p) noexcept {
+#if defined(__SSE2__)
+  const __m128i digits =
+      _mm_sub_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_set1_epi8('0'));
+  const __m128i are = _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits);
+  std::uint32_t others = ~static_cast<std::uint32_t>(_mm_movemask_epi8(are));
+  unsigned size = static_cast<unsigned>(std::countr_zero(others));  // at most 16
+  if (size == 0 || (*p == '0' && size > 1)) return nullptr;
+  if (p[size] == '.' && size < 16) {
+    const unsigned point = size;
+    others &= others - 1;
+    size = static_cast<unsigned>(std::countr_zero(others));
+    if (size == point + 1) return nullptr;
+  }
+#else
+  unsigned size = json_leading_digits(json_load_little(p));
+  if (size == 0 || (*p == '0' && size > 1)) return nullptr;
+  if (p[size] == '.') {
+    const unsigned places = json_leading_digits(json_load_little(p + size + 1));
+    if (places == 0) return nullptr;
+    size += 1 + places;
+  }
+#endif
+  return p[size] == ',' || p[size] == '}' ? p + size : nullptr;
 }
 
 inline const char* json_double_slow(const char* p, const char* end, double& out) noexcept {

@@ -91,13 +91,15 @@ MILLRACE_ALWAYS_INLINE const char* json_scanner::members(json_shape& shape, cons
   const char* const end = end_;
   json_step* step = shape.head();
   for (;;) {
-    const char* at = nullptr;
+    const char* at;
     json_step* found = shape.expect(*step, p, end);
     if (MILLRACE_LIKELY(found != nullptr)) {
       at = p + found->length;
       if (MILLRACE_UNLIKELY(at >= end)) return nullptr;
     } else {
-      found = reader.surprise(*step, p, at);
+      const char* behind = nullptr;  // `at` stays in a register
+      found = reader.surprise(*step, p, behind);
+      at = behind;
       if (found == nullptr) {
         // Only an empty object may end where a key was expected.
         p = json_skip_space(p, end);

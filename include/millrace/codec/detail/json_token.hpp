@@ -67,14 +67,8 @@ MILLRACE_NOINLINE inline const char* json_skip_other(const char* p, const char* 
 inline const char* json_skip(const char* p, const char* end, std::size_t depth,
                              std::string& scratch) {
   if (p >= end) return nullptr;
-  // A small number between commas, most likely, or a text.
-  if (json_digit(*p) <= 9) {
-    const char* at = p + 1;
-    if (*p != '0') {
-      for (int i = 0; i < 4 && json_digit(*at) <= 9; ++i) ++at;
-    }
-    if (*at == ',' || *at == '}') return at;
-  } else if (*p == '"') {
+  if (const char* after = json_plain_number_end(p); after != nullptr) return after;
+  if (*p == '"') {
     std::string_view text;
     return json_string(p + 1, end, scratch, text);
   }

@@ -83,6 +83,17 @@ MILLRACE_ALWAYS_INLINE const char* json_scanner::scalar(json_kind kind, const js
       if (p != nullptr) json_put_text(out, view);
       return p;
     }
+    case json_kind::timestamp: {
+      std::int64_t number = 0;
+      timestamp t{};
+      const char* after = json_integer(p, number);
+      if (after == nullptr || *after == '.' || (*after | 0x20) == 'e' ||
+          !json_time_from(number, plan->time, t)) {
+        return nested(*plan, out, p);
+      }
+      json_put(out, t);
+      return after;
+    }
     default: return nested(*plan, out, p);
   }
 }
@@ -132,6 +143,7 @@ struct json_scanner::object_reader {
 
   MILLRACE_ALWAYS_INLINE const char* value(json_step& step, const char* p) {
     if (step.kind == json_kind::ignored) {
+      if (const char* after = json_plain_number_end(p); after != nullptr) return after;
       return json_skip(p, scanner.end_, scanner.depth_, scanner.scratch_);
     }
     seen[step.word] |= step.bit;

@@ -55,7 +55,11 @@ MILLRACE_ALWAYS_INLINE bool is_plain_topic(const char* topic, std::size_t size,
     std::memcpy(&block, topic + at, 16);
     check(block);
   }
-  if (at < size) {
+  if (at < size && size >= 16) {
+    byte_block block;
+    std::memcpy(&block, topic + size - 16, 16);
+    check(block);
+  } else if (at < size) {
     byte_block block;
     const std::size_t rest = size - at;
     if (MILLRACE_LIKELY(at + 16 <= readable)) {
