@@ -84,6 +84,7 @@
 #include <millrace/runtime/impl/checkpoint_directory.ipp>
 #include <millrace/runtime/impl/drivers.ipp>
 #include <millrace/runtime/impl/execution.ipp>
+#include <millrace/runtime/impl/execution_restore.ipp>
 #include <millrace/runtime/impl/plan.ipp>
 #include <millrace/runtime/impl/stalls.ipp>
 #include <millrace/runtime/impl/worker.ipp>

@@ -171,17 +171,21 @@ TEST_CASE("a checkpoint that does not fit the pipeline is refused in words") {
   }
   REQUIRE(storage->newest());
   {
-    pipeline p("first");
-    p.parallelism(2).checkpoint_to(storage);
-    assemble(p, 1000, out);
-    CHECK_THROWS_WITH(p.run(), Contains("parallelism 1") && Contains("has 2"));
-  }
-  {
     pipeline p("other");
     p.checkpoint_to(storage);
     memory::sink<int> numbers;
     p.source("others", number_source{3}).to("out2", numbers);
     CHECK_THROWS_WITH(p.run(), Contains("which this pipeline does not have"));
+  }
+  {
+    auto coarse = *storage->newest();
+    coarse.max_parallelism = 64;
+    auto other = std::make_shared<memory_checkpoints>();
+    other->store(coarse);
+    pipeline p("first");
+    p.checkpoint_to(other);
+    assemble(p, 1000, out);
+    CHECK_THROWS_WITH(p.run(), Contains("into 64 groups") && Contains("into 128"));
   }
   {
     auto broken = *storage->newest();
@@ -191,5 +195,56 @@ TEST_CASE("a checkpoint that does not fit the pipeline is refused in words") {
     p.checkpoint_to(storage);
     assemble(p, 1000, out);
     CHECK_THROWS_WITH(p.run(), Contains("cannot be restored"));
+  }
+}
+
+namespace {
+
+/// Keeps something per worker and does not say how to divide it.
+struct smoothing {
+  using output_type = int;
+  int last = 0;
+  void process(int value, operator_context<int>& c) { c.emit(last = (last + value) / 2); }
+  void save(snapshot_writer& to) const { to.number(last); }
+  void restore(snapshot_reader& from) { last = from.number<int>(); }
+};
+
+void assemble_smoothing(pipeline& p, const std::shared_ptr<memory::queue<int>>& in) {
+  memory::sink<int> numbers;
+  p.source("in", *in)
+      .key_by([](int i) { return i; })
+      .apply("smooth", smoothing{})
+      .to("out", numbers);
+}
+
+}  // namespace
+
+TEST_CASE("state that is not divided by key is refused at another parallelism") {
+  auto storage = std::make_shared<memory_checkpoints>();
+  auto in = std::make_shared<memory::queue<int>>();
+  {
+    pipeline p("smooth");
+    p.parallelism(2).checkpoint_to(storage, {.every = 1ms});
+    assemble_smoothing(p, in);
+    p.start();
+    in->push(1);
+    while (p.status().checkpoints.completed == 0) std::this_thread::sleep_for(1ms);
+    p.cancel();
+    p.wait();
+  }
+  {
+    pipeline p("smooth");
+    p.parallelism(3).checkpoint_to(storage);
+    assemble_smoothing(p, in);
+    CHECK_THROWS_WITH(p.run(), Contains("parallelism 2") && Contains("has 3") &&
+                                   Contains("\"smooth\"") && Contains("rescalable"));
+  }
+  {
+    pipeline p("smooth");
+    p.parallelism(2).checkpoint_to(storage);
+    assemble_smoothing(p, in);
+    p.start();
+    p.stop();
+    p.wait();
   }
 }

@@ -50,6 +50,7 @@ class as_of_join_operator {
   using output_type = joined_by<Kind, L, R>;
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
+  static constexpr bool rescalable = true;
 
   /// \pre `options.validate()` does not throw
   as_of_join_operator(as_of_options options, std::shared_ptr<key_table<K>> keys,

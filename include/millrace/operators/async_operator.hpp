@@ -26,20 +26,11 @@ namespace millrace {
 /// `Out` is R, or R's element type when `Flatten`.
 template <class In, class R, bool Flatten, class F, class LaneOf = one_lane>
 class async_operator {
-  template <class X>
-  struct element {
-    using type = X;
-  };
-  template <class X>
-    requires Flatten
-  struct element<X> {
-    using type = std::decay_t<decltype(*std::begin(std::declval<X&>()))>;
-  };
-
  public:
-  using output_type = typename element<R>::type;
+  using output_type = typename async_element<R, Flatten>::type;
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
+  static constexpr bool rescalable = true;
   static constexpr bool has_lanes = !std::is_same_v<LaneOf, one_lane>;
 
   /// Takes the place of a result when a call has failed for good.
@@ -73,7 +64,9 @@ class async_operator {
     if (!restored_.empty()) c.request_resume();
   }
 
-  bool can_pass() const { return outstanding_ == 0 || segments_.free_order(options_.order); }
+  bool can_pass() const {
+    return restored_.empty() && (outstanding_ == 0 || segments_.free_order(options_.order));
+  }
   bool ready() const {
     if (has_lanes && options_.overflow == on_overflow::refuse) {
       return outstanding_ < options_.most_lanes * (options_.in_flight + options_.waiting);
@@ -82,20 +75,27 @@ class async_operator {
     return outstanding_ < options_.in_flight;
   }
 
-  void process(In&& value, context& c) { accept(std::move(value), c.time(), c.slot()); }
+  void process(In&& value, context& c) {
+    if (MILLRACE_UNLIKELY(!restored_.empty())) accept_restored();
+    accept(std::move(value), c.time(), c.slot());
+  }
 
   void queue_watermark(timestamp time, context& c) {
+    accept_restored();
     if (segments_.empty()) return c.forward_watermark(time);
     segments_.close(time);
   }
 
   void on_resume(context& c) {
-    for (auto& r : std::exchange(restored_, {})) accept(std::move(r.value), r.time, no_slot);
+    accept_restored();
     start_waiting();
     emit_finished(c);
   }
 
-  progress on_end(context&) { return outstanding_ == 0 ? progress::done : progress::suspended; }
+  progress on_end(context&) {
+    accept_restored();
+    return outstanding_ == 0 ? progress::done : progress::suspended;
+  }
 
   void cancel() noexcept {
     if (!mailbox_) return;
@@ -119,7 +119,7 @@ class async_operator {
       saved s{};
       restore_value(from, s.value);
       restore_value(from, s.time);
-      restored_.push_back(std::move(s));
+      if (from.scope() == nullptr || from.scope()->heir) restored_.push_back(std::move(s));
     }
     if (context_ != nullptr) context_->request_resume();
   }
@@ -143,6 +143,11 @@ class async_operator {
   call_state* find(std::uint64_t name) {
     auto& call = calls_[static_cast<std::uint32_t>(name)];
     return call.generation == name >> 32U ? &call : nullptr;
+  }
+
+  // What was in flight comes before everything else, watermarks included.
+  void accept_restored() {
+    for (auto& r : std::exchange(restored_, {})) accept(std::move(r.value), r.time, no_slot);
   }
 
   void accept(In&& value, timestamp time, slot_index slot) {
@@ -306,17 +311,7 @@ class async_operator {
       context_->fail(why);
     }
     context_->set_current(call.time, call.slot);
-    context_->dead_letter(why.to_string(), describe(call.value));
-  }
-
-  static std::string describe(const In& value) {
-    if constexpr (requires {
-                    { to_dead_letter(value) } -> std::convertible_to<std::string>;
-                  }) {
-      return to_dead_letter(value);
-    } else {
-      return {};
-    }
+    context_->dead_letter(why.to_string(), dead_letter_payload(call.value));
   }
 
   void emit_finished(context& c) {

@@ -95,6 +95,28 @@ class call_deadlines {
   std::deque<entry> entries_;
 };
 
+/// What an async operator emits: the result, or its elements.
+template <class R, bool Flatten>
+struct async_element {
+  using type = R;
+};
+template <class R>
+struct async_element<R, true> {
+  using type = std::decay_t<decltype(*std::begin(std::declval<R&>()))>;
+};
+
+/// What stands in a dead letter for a value: `to_dead_letter(value)`, or nothing.
+template <class T>
+std::string dead_letter_payload(const T& value) {
+  if constexpr (requires {
+                  { to_dead_letter(value) } -> std::convertible_to<std::string>;
+                }) {
+    return to_dead_letter(value);
+  } else {
+    return {};
+  }
+}
+
 /// Calls between two watermarks, in the order of their inputs, and the watermark behind them.
 class call_segments {
  public:

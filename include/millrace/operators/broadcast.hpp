@@ -42,6 +42,7 @@ class with_operator {
   using output_type = with_broadcast<T, B>;
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
+  static constexpr bool rescalable = true;
   static constexpr bool right_is_auxiliary = true;
 
   explicit with_operator(with_options options, Keys keys = {})
@@ -117,9 +118,11 @@ class with_operator {
     const std::size_t n = from.count(1);
     for (std::size_t i = 0; i < n && !from.failed(); ++i) {
       held_record h{};
-      h.slot = keys_.restore(from);
+      const auto slot = keys_.restore(from);
       restore_value(from, h.value);
       restore_value(from, h.time);
+      if (!slot || from.failed()) continue;
+      h.slot = *slot;
       keys_.hold(h.slot);
       held_.push_back(std::move(h));
     }

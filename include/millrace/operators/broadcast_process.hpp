@@ -56,6 +56,7 @@ class broadcast_process_operator {
   using output_type = Out;
   using context = operator_context<Out>;
   static constexpr bool keeps_records = true;
+  static constexpr bool rescalable = true;
   static constexpr bool right_is_auxiliary = When == updates::on_arrival;
 
   broadcast_process_operator(OnRecord on_record, OnUpdate on_update, OnTimer on_timer,
@@ -136,28 +137,36 @@ class broadcast_process_operator {
       save_value(to, update);
     });
   }
+  /// All instances have seen the same updates. Of several states that one counts in which most of
+  /// them still wait: its instance stood at the least watermark.
   void restore(snapshot_reader& from) {
-    restore_value(from, *rules_);
+    Rules rules{};
+    restore_value(from, rules);
     functions_.restore(from);
     const std::size_t records = from.count(1);
     for (std::size_t i = 0; i < records && !from.failed(); ++i) {
       waiting record{};
       timestamp time{};
-      record.slot = keys_.restore(from);
+      const auto slot = keys_.restore(from);
       restore_value(from, time);
       restore_value(from, record.value);
-      if (record.slot == no_slot) continue;
+      if (!slot || from.failed()) continue;
+      record.slot = *slot;
       keys_.hold(record.slot);
       records_.push(time, std::move(record));
     }
+    time_queue<B> later;
     const std::size_t updates = from.count(1);
     for (std::size_t i = 0; i < updates && !from.failed(); ++i) {
       timestamp time{};
       B update{};
       restore_value(from, time);
       restore_value(from, update);
-      updates_.push(time, std::move(update));
+      later.push(time, std::move(update));
     }
+    if (std::exchange(restored_, true) && later.size() <= updates_.size()) return;
+    *rules_ = std::move(rules);
+    updates_ = std::move(later);
   }
 
  private:
@@ -182,6 +191,7 @@ class broadcast_process_operator {
   time_queue<waiting> records_;
   time_queue<B> updates_;
   side_output<T> late_;
+  bool restored_ = false;
 };
 
 }  // namespace millrace

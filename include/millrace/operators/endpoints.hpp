@@ -18,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace millrace {
 
@@ -217,10 +218,13 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
     if constexpr (requires { writer_->save(to); }) writer_->save(to);
   }
 
-  /// Before `open`: the writer gets it when there is one.
+  /// Before `open`: the writer gets it when there is one. At another parallelism a writer inherits
+  /// the whole state of the old ones whose first key group it owns now.
   void restore(snapshot_reader& from) override {
-    restored_ = std::string(from.raw(from.remaining()));
+    const auto state = from.raw(from.remaining());
+    if (from.scope() == nullptr || from.scope()->heir) restored_.emplace_back(state);
   }
+  bool rescalable() const noexcept override { return divides; }
 
   void checkpoint_complete(std::uint64_t id) override {
     if (!writer_) return;
@@ -241,6 +245,7 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
   }
 
  private:
+  static constexpr bool divides = requires { requires writer_type::rescalable; };
   static constexpr bool prepares = requires(writer_type& writer) { writer.checkpoint(1); };
 
   void* main_output() override { return nullptr; }
@@ -336,9 +341,10 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
 
   void restore_writer() {
     guarded([&] {
-      snapshot_reader from(restored_);
-      if constexpr (requires { writer_->restore(from); }) writer_->restore(from);
-      if (from.failed()) {
+      for (const auto& state : restored_) {
+        snapshot_reader from(state);
+        if constexpr (requires { writer_->restore(from); }) writer_->restore(from);
+        if (!from.failed()) continue;
         throw std::runtime_error("its state cannot be restored: " + from.status().error().message);
       }
     });
@@ -364,7 +370,7 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
 
   S description_;
   std::unique_ptr<writer_type> writer_;
-  std::string restored_;
+  std::vector<std::string> restored_;
   std::string state_;  // at the barrier, until everything before it is delivered
   std::uint64_t checkpoint_ = 0;
   std::uint64_t last_ = 0;  // the one that ends it

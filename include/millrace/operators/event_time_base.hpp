@@ -54,16 +54,20 @@ class event_time_base : public subtask, protected receiver<T> {
     if (member_) member_->join(host(), name());
     if (options_.most_ahead) quarantined_ = &metrics().counter("quarantined");
     if (const auto tick = tick_length(); tick > tick.zero()) start_ticking(tick);
-    advance_to(restored_);
+    advance_to(restored_.value_or(min_timestamp));
   }
 
-  /// The watermark: what was late before a restart stays late behind it.
+  /// The watermark: what was late before a restart stays late behind it. Of several instances the
+  /// least one counts.
   void save(snapshot_writer& to) const override {
     to.number(progress_.watermark().time_since_epoch().count());
   }
   void restore(snapshot_reader& from) override {
-    restored_ = timestamp{duration{from.number<duration::rep>()}};
+    const timestamp saved{duration{from.number<duration::rep>()}};
+    restored_ = restored_ ? std::min(*restored_, saved) : saved;
   }
+
+  bool rescalable() const noexcept override { return true; }
 
   void* input(std::size_t) override { return static_cast<receiver<T>*>(this); }
   bool polled() const noexcept override { return options_.aligned.has_value(); }
@@ -268,7 +272,7 @@ class event_time_base : public subtask, protected receiver<T> {
   counter* quarantined_ = nullptr;
   nanoseconds last_record_{};
   timer_id timer_ = 0;
-  timestamp restored_ = min_timestamp;
+  std::optional<timestamp> restored_;
   bool idle_ = false;
 };
 

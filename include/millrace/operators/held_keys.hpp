@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// Keys of records that an operator holds back. Not thread safe.
+/// Keys of records that an operator holds back. `restore` returns nothing for a record that goes to
+/// another instance. Not thread safe.
 #pragma once
 
 #include <millrace/state/keyed_state.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace millrace {
@@ -16,7 +18,10 @@ struct no_held_keys {
   void hold(slot_index) noexcept {}
   void let_go(slot_index) noexcept {}
   void save(snapshot_writer&, slot_index) const {}
-  slot_index restore(snapshot_reader&) noexcept { return no_slot; }
+  std::optional<slot_index> restore(snapshot_reader& from) noexcept {
+    if (from.scope() != nullptr && !from.scope()->heir) return std::nullopt;
+    return no_slot;
+  }
 };
 
 /// Keeps the keys of records that wait in the key table, and saves them with the records.
@@ -30,7 +35,10 @@ class held_keys {
     if (--*counts_.find(slot) == 0) counts_.reset(slot);
   }
   void save(snapshot_writer& to, slot_index slot) const { counts_.save_key(to, slot); }
-  slot_index restore(snapshot_reader& from) { return counts_.restore_key(from); }
+  std::optional<slot_index> restore(snapshot_reader& from) {
+    const slot_index slot = counts_.restore_key(from);
+    return slot == no_slot ? std::nullopt : std::optional(slot);
+  }
 
  private:
   keyed_state<K, std::uint32_t> counts_;

@@ -58,6 +58,7 @@ class interval_join_operator {
   using output_type = joined_by<Kind, L, R>;
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
+  static constexpr bool rescalable = true;
 
   /// \pre `between.validate()` does not throw
   interval_join_operator(join_interval between, std::shared_ptr<key_table<K>> keys,

@@ -49,6 +49,7 @@ class join_latest_operator {
   using output_type = joined<L, right_type>;
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
+  static constexpr bool rescalable = true;
 
   join_latest_operator(join_latest_options options, std::shared_ptr<key_table<K>> keys,
                        side_output<L> late)
@@ -116,6 +117,8 @@ class join_latest_operator {
   }
   void restore(snapshot_reader& from) {
     states_.restore(from);
+    held_ = 0;
+    releases_ = {};
     states_.for_each([this](slot_index slot, key_state& s) {
       held_ += s.held.size();
       if (!s.held.empty() && !s.rights.empty()) schedule_release(slot, s);

@@ -146,6 +146,7 @@ class lookup_join_operator {
   using output_type = joined<L, std::optional<R>>;
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
+  static constexpr bool rescalable = true;
 
   lookup_join_operator(KeyOf key_of, Fetch fetch, const lookup_options& options)
       : key_of_(key_of),

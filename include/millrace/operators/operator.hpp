@@ -66,6 +66,7 @@ class operator_subtask final : public subtask {
   void restore(snapshot_reader& from) override {
     if constexpr (requires { op_.restore(from); }) op_.restore(from);
   }
+  bool rescalable() const noexcept override { return divides; }
 
   const watermark_merger* input_watermarks() const noexcept override {
     return merger_.inputs() > 1 ? &merger_ : nullptr;
@@ -88,7 +89,10 @@ class operator_subtask final : public subtask {
         std::visit([&](auto& held) { replay(held); }, item);
         if (pending_) return flush();
       }
-      if (!pending_ && inbox_.empty()) unblock();
+      if (!pending_ && inbox_.empty()) {
+        unblock();
+        if (std::exchange(suspended_, false)) unblock_input(0);
+      }
       flush();
     });
   }
@@ -124,6 +128,7 @@ class operator_subtask final : public subtask {
   static constexpr bool waits =
       requires(Op& op, timestamp t, context_type& c) { op.on_watermark(t, c); };
   static constexpr bool keeps_records = requires { requires Op::keeps_records; };
+  static constexpr bool divides = requires { requires Op::rescalable; };
   static constexpr bool right_is_auxiliary = requires { requires Op::right_is_auxiliary; };
   static constexpr bool has_ready = requires(const Op& op) {
     { op.ready() } -> std::convertible_to<bool>;
@@ -303,6 +308,7 @@ class operator_subtask final : public subtask {
   }
 
   void on_barrier(std::size_t input, std::uint64_t id) {
+    if (finished()) return;  // it has sent its end; an auxiliary input goes on
     if (alignment_.arrive(input, id)) return cut();
     paused_[input] = block_input(input);
   }
@@ -353,7 +359,9 @@ class operator_subtask final : public subtask {
   }
 
   bool suspend() {
-    block();
+    // What it waits for may come from an auxiliary input.
+    if (right_is_auxiliary) suspended_ = block_input(0) || suspended_;
+    if (!right_is_auxiliary) block();
     return false;
   }
 
@@ -392,6 +400,7 @@ class operator_subtask final : public subtask {
   barrier_alignment alignment_{sizeof...(Ins)};
   std::array<bool, sizeof...(Ins)> paused_{};  // for the alignment's sake
   std::optional<watermark_change> pending_;
+  bool suspended_ = false;  // the left input
 };
 
 }  // namespace millrace

@@ -23,6 +23,9 @@
 /// - `bool ready() const`: asked before each record; false holds records back until `on_resume`.
 /// - `void cancel()`: the pipeline stops without draining.
 /// - `save`, `restore`: all state. With keyed state: in terms of keys, never of slots.
+/// - `static constexpr bool rescalable = true`: `restore` may be called several times, with states
+///   of instances of another parallelism. It takes what `from.scope()->owns(key hash)`, and, if
+///   `from.scope()->heir`, what belongs to no key. Without it such a checkpoint is refused.
 /// - `std::size_t state_bytes() const`: memory its state takes, in O(1); asked now and then.
 /// - `static constexpr bool keeps_records = true`: `process` takes `In&&` and keeps the value.
 /// With two inputs: `process_left` and `process_right` instead of `process`, and

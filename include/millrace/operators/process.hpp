@@ -29,6 +29,7 @@ class process_operator {
  public:
   using output_type = Out;
   using context = operator_context<Out>;
+  static constexpr bool rescalable = true;
   using view = process_context<K, Out>;
 
   process_operator(OnLeft left, OnRight right, OnTimer timer, std::shared_ptr<key_table<K>> keys)

@@ -76,6 +76,9 @@ class sink_context {
 ///   after `checkpoint`.
 /// - `void checkpoint_complete(std::uint64_t id)`: the checkpoint is durable; a transactional sink
 ///   commits. May come twice, or never when the pipeline dies: `restore` must commit, too.
+/// - `static constexpr bool rescalable = true`: of parallel writers; at another parallelism
+/// `restore`
+///   is called once for each old writer that this one takes the place of, which may be none.
 /// A description may say `static constexpr bool parallel = true`: one writer per worker; otherwise
 /// all records meet in one writer.
 template <class S, class T>

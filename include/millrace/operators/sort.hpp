@@ -28,6 +28,7 @@ class sort_operator {
   using output_type = T;
   using context = operator_context<T>;
   static constexpr bool keeps_records = true;
+  static constexpr bool rescalable = true;
 
   explicit sort_operator(sort_options options = {}, side_output<T> late = side_output<T>("late"),
                          Keys keys = {})
@@ -75,15 +76,19 @@ class sort_operator {
     const std::size_t n = from.count(1);
     for (std::size_t i = 0; i < n && !from.failed(); ++i) {
       held_record h{};
-      h.slot = keys_.restore(from);
+      const auto slot = keys_.restore(from);
       restore_value(from, h.time);
       restore_value(from, h.order);
       restore_value(from, h.value);
       if (from.failed()) return;
+      if (!slot) continue;
+      h.slot = *slot;
       keys_.hold(h.slot);
       held_.push_back(std::move(h));
     }
-    restore_value(from, next_);
+    std::uint64_t next = 0;
+    restore_value(from, next);
+    next_ = std::max(next_, next);
     std::make_heap(held_.begin(), held_.end(), later{});
   }
 

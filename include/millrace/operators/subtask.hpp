@@ -13,12 +13,14 @@
 #include <millrace/operators/port.hpp>
 #include <millrace/operators/watermark_status.hpp>
 #include <millrace/record/message.hpp>
+#include <millrace/state/restore_scope.hpp>
 #include <millrace/state/snapshot.hpp>
 
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -122,6 +124,10 @@ class subtask {
   virtual void save(snapshot_writer&) const {}
   virtual void restore(snapshot_reader&) {}
 
+  /// Whether `restore` takes the states of several instances one after the other, each in the scope
+  /// that the reader tells (`snapshot_reader::scope`).
+  virtual bool rescalable() const noexcept { return false; }
+
   /// Whether barriers begin here, asked by `inject_barrier`: at a source, always; elsewhere when no
   /// barrier can come any more.
   virtual bool injects_barriers() const noexcept { return false; }
@@ -176,6 +182,11 @@ class subtask {
   subtask_host& host() noexcept { return *host_; }
   environment& env() noexcept { return host_->env(); }
   std::uint32_t index() const noexcept { return index_; }
+
+  /// What it owns of the state it shares with instances on other workers; nothing: it is the only
+  /// one.
+  const std::optional<key_group_range>& key_groups() const noexcept { return key_groups_; }
+  void set_key_groups(key_group_range groups) noexcept { key_groups_ = groups; }
 
   /// Wiring, by the plan.
   void attach(subtask_host& host, std::string name, std::uint32_t index) {
@@ -304,6 +315,7 @@ class subtask {
   std::vector<side_entry> sides_;
   subtask_host* host_ = nullptr;
   std::uint32_t index_ = 0;
+  std::optional<key_group_range> key_groups_;
   std::vector<subtask*> ancestors_;
   std::vector<std::vector<subtask*>> by_input_;
   std::vector<subtask*> feeders_;

@@ -47,6 +47,7 @@ class temporal_join_operator {
   using change = std::optional<R>;
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
+  static constexpr bool rescalable = true;
 
   /// \pre `options.validate()` does not throw
   temporal_join_operator(temporal_options options, std::shared_ptr<key_table<K>> keys,

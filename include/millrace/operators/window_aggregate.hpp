@@ -28,6 +28,7 @@ class window_aggregate_operator {
  public:
   using output_type = typename Finish::output_type;
   using context = operator_context<output_type>;
+  static constexpr bool rescalable = true;
 
   window_aggregate_operator(sliding assigner, duration lateness, A aggregate,
                             std::shared_ptr<key_table<K>> keys, side_output<T> late,
@@ -94,11 +95,7 @@ class window_aggregate_operator {
   }
   void restore(snapshot_reader& from) {
     if constexpr (serializable<state>) {
-      store_.restore(from, [this](snapshot_reader& r) {
-        K key{};
-        restore_value(r, key);
-        return r.failed() ? no_slot : keys_->find_or_insert(key);
-      });
+      store_.restore(from, [this](snapshot_reader& r) { return restore_slot(r, *keys_); });
       store_.reopen();
       update_keys();
     } else {

@@ -30,6 +30,7 @@ class count_window_operator {
  public:
   using output_type = typename Finish::output_type;
   using context = operator_context<output_type>;
+  static constexpr bool rescalable = true;
 
   /// \throws topology_error from `spec.validate()`
   count_window_operator(count_window spec, A aggregate, Finish finish,

@@ -27,6 +27,7 @@ class window_join_operator {
   using output_type = joined_by<Kind, L, R>;
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
+  static constexpr bool rescalable = true;
 
   window_join_operator(const join_windows& windows, duration lateness,
                        std::shared_ptr<key_table<K>> keys, side_output<L> late_left,

@@ -36,6 +36,7 @@ class window_operator {
  public:
   using output_type = typename Finish::output_type;
   using context = operator_context<output_type>;
+  static constexpr bool rescalable = true;
 
   window_operator(window_assigner assigner, duration lateness, Content content, Trigger trigger,
                   Finish finish, std::shared_ptr<key_table<K>> keys, side_output<T> late)

@@ -32,6 +32,8 @@ struct operator_state {
   std::string name;
   std::uint32_t instance = 0;  ///< worker
   std::string bytes;
+  /// What it owns of the keys; 0 to 0 when it is the only instance at any parallelism.
+  key_group_range groups{0, 0};
 
   friend bool operator==(const operator_state&, const operator_state&) = default;
 };
@@ -41,7 +43,8 @@ struct checkpoint {
   timestamp taken{};
   std::string pipeline;
   std::uint32_t workers = 1;
-  std::vector<operator_state> states;  ///< those that are not empty
+  std::vector<operator_state> states;                       ///< those that are not empty
+  std::uint32_t max_parallelism = default_max_parallelism;  ///< key groups
 };
 
 /// Where checkpoints are kept. `store` may take long: it is not called on a worker.

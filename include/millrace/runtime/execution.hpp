@@ -56,8 +56,8 @@ class execution {
   void fail(std::exception_ptr reason);
   std::exception_ptr failure() const;
 
-  /// Puts back what a checkpoint holds. Before the start. \throws topology_error when it does not
-  /// fit this pipeline, pipeline_error when a state cannot be read
+  /// Puts back what a checkpoint holds, taken at any parallelism. Before the start. \throws
+  /// topology_error when it does not fit this pipeline, pipeline_error when a state cannot be read
   void restore(const checkpoint& from);
 
   /// Takes checkpoints from now on. Before the start.
@@ -95,4 +95,5 @@ class execution {
 
 #if defined(MILLRACE_HEADER_ONLY)
 #include <millrace/runtime/impl/execution.ipp>
+#include <millrace/runtime/impl/execution_restore.ipp>
 #endif

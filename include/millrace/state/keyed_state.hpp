@@ -6,6 +6,7 @@
 
 #include <millrace/base/error.hpp>
 #include <millrace/state/key_table.hpp>
+#include <millrace/state/restore_scope.hpp>
 #include <millrace/state/serialize.hpp>
 #include <millrace/state/slab.hpp>
 #include <millrace/state/type_description.hpp>
@@ -37,6 +38,18 @@ void restore_value(snapshot_reader& from, T& value) {
   }
 }
 
+/// Reads a key and finds, or makes, its slot; `no_slot` when another instance owns the key now, or
+/// after a failure.
+template <class K>
+slot_index restore_slot(snapshot_reader& from, key_table<K>& table) {
+  K key{};
+  restore_value(from, key);
+  if (from.failed()) return no_slot;
+  const std::uint64_t hash = table.hash(key);
+  if (from.scope() != nullptr && !from.scope()->owns(hash)) return no_slot;
+  return table.find_or_insert(key, hash);
+}
+
 template <class K, class S>
 class keyed_state {
  public:
@@ -66,15 +79,12 @@ class keyed_state {
     states_.for_each(std::forward<F>(visit));
   }
 
-  /// Writes a slot as its key, and finds the slot again.
+  /// Writes a slot as its key, and finds the slot again; see `restore_slot`.
   void save_key(snapshot_writer& to, slot_index slot) const { save_value(to, table_->key(slot)); }
-  slot_index restore_key(snapshot_reader& from) {
-    K key{};
-    restore_value(from, key);
-    return from.failed() ? no_slot : table_->find_or_insert(key);
-  }
+  slot_index restore_key(snapshot_reader& from) { return restore_slot(from, *table_); }
 
-  /// All states with their keys. `restore` adds to what is there.
+  /// All states with their keys. `restore` adds to what is there; states of keys that another
+  /// instance owns now are left out.
   void save(snapshot_writer& to) const {
     to.varint(states_.size());
     states_.for_each([&](slot_index slot, const S& state) {
@@ -86,7 +96,12 @@ class keyed_state {
     const std::size_t n = from.count(1);
     for (std::size_t i = 0; i < n && !from.failed(); ++i) {
       const slot_index slot = restore_key(from);
-      if (slot != no_slot) restore_value(from, obtain(slot));
+      if (MILLRACE_LIKELY(slot != no_slot)) {
+        restore_value(from, obtain(slot));
+      } else if (!from.failed()) {
+        S elsewhere{};
+        restore_value(from, elsewhere);
+      }
     }
   }
 

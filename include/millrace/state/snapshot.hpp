@@ -49,6 +49,8 @@ constexpr U little_endian(U bits) noexcept {
 
 }  // namespace detail
 
+struct restore_scope;
+
 /// Appends to a buffer of its own. Every function is amortized O(bytes) and throws only
 /// `std::bad_alloc`.
 class snapshot_writer {
@@ -185,6 +187,11 @@ class snapshot_reader {
   /// What `snapshot_writer::text` wrote.
   std::string_view text() { return raw(count()); }
 
+  /// Null when an instance gets back exactly what it has saved; otherwise what it is to take of the
+  /// state of another one. See restore_scope.hpp.
+  const restore_scope* scope() const noexcept { return scope_; }
+  void set_scope(const restore_scope* scope) noexcept { scope_ = scope; }
+
   std::size_t position() const noexcept { return position_; }
   std::size_t remaining() const noexcept { return bytes_.size() - position_; }
   bool failed() const noexcept { return failed_; }
@@ -226,6 +233,7 @@ class snapshot_reader {
   std::size_t position_ = 0;
   int depth_ = 0;
   bool failed_ = false;
+  const restore_scope* scope_ = nullptr;
   error error_;
 };
 

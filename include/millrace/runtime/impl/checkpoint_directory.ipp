@@ -24,7 +24,9 @@ inline const checkpoint_part* same_state(const checkpoint_store& store,
   const auto part = std::find_if(last->parts.begin(), last->parts.end(), [&](const auto& p) {
     return p.operator_name == state.name && p.instance == state.instance;
   });
-  if (part == last->parts.end() || part->chunks.size() != 1) return nullptr;
+  if (part == last->parts.end() || part->first_group != state.groups.first ||
+      part->end_group != state.groups.end || part->chunks.size() != 1)
+    return nullptr;
   const auto& chunk = part->chunks.front();
   if (chunk.length != state.bytes.size() || chunk.checksum != crc32c(state.bytes)) return nullptr;
   const auto before = store.read(chunk);  // checksums of different states may be the same
@@ -45,10 +47,14 @@ MILLRACE_DECL void checkpoint_directory::store(const checkpoint& what) {
       {.pipeline = what.pipeline,
        .time = what.taken,
        .parallelism = what.workers,
+       .max_parallelism = what.max_parallelism,
        .properties = {{detail::checkpoint_number_property, std::to_string(what.id)}}});
   for (const auto& state : what.states) {
     const auto* same = detail::same_state(*store_, last_, state);
-    checkpoint_part part{.operator_name = state.name, .instance = state.instance};
+    checkpoint_part part{.operator_name = state.name,
+                         .instance = state.instance,
+                         .first_group = state.groups.first,
+                         .end_group = state.groups.end};
     if (same != nullptr) part.chunks = same->chunks;
     writer->add(std::move(part), same != nullptr ? std::string{} : state.bytes).value();
   }
@@ -70,8 +76,9 @@ MILLRACE_DECL std::optional<checkpoint> checkpoint_directory::newest() {
   found.taken = last_->info.time;
   found.pipeline = last_->info.pipeline;
   found.workers = last_->info.parallelism;
+  found.max_parallelism = last_->info.max_parallelism;
   for (const auto& part : last_->parts) {
-    operator_state state{part.operator_name, part.instance, {}};
+    operator_state state{part.operator_name, part.instance, {}, {part.first_group, part.end_group}};
     for (const auto& chunk : part.chunks) state.bytes += store_->read(chunk).value();
     found.states.push_back(std::move(state));
   }

@@ -66,6 +66,10 @@ struct execution::wiring {
   subtask& place(std::unique_ptr<subtask> task, std::size_t w, const std::string& name,
                  task_role role, node_id node) {
     task->attach(*owner.workers_[w], name, static_cast<std::uint32_t>(w));
+    if (nodes.node(node).parallel) {
+      task->set_key_groups(groups_of_worker(static_cast<std::uint32_t>(w),
+                                            static_cast<std::uint32_t>(parallelism())));
+    }
     if (role != task_role::collector && owner.dead_letters_) {
       task->on_dead_letter(
           [queue = owner.dead_letters_](dead_letter&& letter) { queue->push(std::move(letter)); });
@@ -243,37 +247,6 @@ MILLRACE_DECL void execution::fail(std::exception_ptr reason) {
 MILLRACE_DECL std::exception_ptr execution::failure() const {
   const std::lock_guard lock(mutex_);
   return failure_;
-}
-
-MILLRACE_DECL void execution::restore(const checkpoint& from) {
-  if (from.workers != workers_.size()) {
-    throw topology_error("checkpoint " + std::to_string(from.id) + " was taken with parallelism " +
-                         std::to_string(from.workers) + ", this pipeline has " +
-                         std::to_string(workers_.size()));
-  }
-  for (const auto& state : from.states) {
-    subtask* found = nullptr;
-    if (state.instance < workers_.size()) {
-      for (const auto& task : workers_[state.instance]->subtasks()) {
-        if (task->name() == state.name) found = task.get();
-      }
-    }
-    if (found == nullptr) {
-      throw topology_error("checkpoint " + std::to_string(from.id) + " holds state of \"" +
-                           state.name + "\", which this pipeline does not have");
-    }
-    snapshot_reader reader(state.bytes);
-    try {
-      found->restore(reader);
-      reader.expect_end();
-    } catch (const std::exception& e) {
-      throw pipeline_error(state.name, std::string("its state cannot be restored: ") + e.what());
-    }
-    if (!reader.status()) {
-      throw pipeline_error(state.name,
-                           "its state cannot be restored: " + reader.status().error().message);
-    }
-  }
 }
 
 MILLRACE_DECL void execution::use(std::unique_ptr<checkpoint_coordinator> coordinator) {
