@@ -14,6 +14,7 @@
 #include <millrace/base/impl/error.ipp>
 #include <millrace/base/impl/file_system.ipp>
 #include <millrace/base/impl/time_format.ipp>
+#include <millrace/base/impl/trace_context.ipp>
 #include <millrace/codec/impl/json.ipp>
 #include <millrace/codec/impl/json_dynamic.ipp>
 #include <millrace/codec/impl/json_encoder.ipp>
@@ -34,6 +35,7 @@
 #include <millrace/connectors/impl/http_call.ipp>
 #include <millrace/connectors/impl/http_poll.ipp>
 #include <millrace/connectors/impl/http_sink.ipp>
+#include <millrace/connectors/impl/mqtt_message.ipp>
 #include <millrace/connectors/impl/mqtt_options.ipp>
 #include <millrace/connectors/impl/mqtt_sink.ipp>
 #include <millrace/connectors/impl/mqtt_source.ipp>
@@ -78,6 +80,7 @@
 #include <millrace/net/mqtt/impl/types.ipp>
 #include <millrace/operators/impl/journal_source.ipp>
 #include <millrace/operators/impl/journal_tape.ipp>
+#include <millrace/operators/impl/tracer.ipp>
 #include <millrace/record/impl/dynamic_record.ipp>
 #include <millrace/record/impl/schema.ipp>
 #include <millrace/runtime/impl/checkpoint.ipp>
@@ -87,6 +90,7 @@
 #include <millrace/runtime/impl/execution_restore.ipp>
 #include <millrace/runtime/impl/plan.ipp>
 #include <millrace/runtime/impl/stalls.ipp>
+#include <millrace/runtime/impl/tracing.ipp>
 #include <millrace/runtime/impl/worker.ipp>
 #include <millrace/state/impl/checkpoint_manifest.ipp>
 #include <millrace/state/impl/checkpoint_save.ipp>

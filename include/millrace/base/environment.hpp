@@ -18,6 +18,8 @@ namespace millrace {
 /// Wraps the Asio executor of a worker; complete after including `<millrace/base/asio.hpp>`.
 struct io_executor;
 
+struct trace_context;
+
 /// Names a pending timer; 0 is none.
 using timer_id = std::uint64_t;
 
@@ -55,6 +57,14 @@ class environment {
   virtual io_executor& executor() = 0;
 
   virtual const logger& log() const = 0;
+
+  /// The trace of the record being worked on, to be handed on to other programs; null when there is
+  /// none, or it is to be kept here. Valid until the caller returns. See base/trace_context.hpp.
+  const trace_context* trace() const noexcept { return trace_; }
+  void set_trace(const trace_context* current) noexcept { trace_ = current; }
+
+ private:
+  const trace_context* trace_ = nullptr;
 };
 
 }  // namespace millrace

@@ -14,6 +14,7 @@
 #include <millrace/runtime/plan.hpp>
 #include <millrace/runtime/stalls.hpp>
 #include <millrace/runtime/status.hpp>
+#include <millrace/runtime/tracing.hpp>
 
 #include <condition_variable>
 #include <functional>
@@ -70,6 +71,10 @@ class pipeline {
   /// Takes checkpoints there while it runs, and begins where the newest one stands.
   pipeline& checkpoint_to(std::shared_ptr<checkpoint_storage> storage,
                           checkpoint_options options = {});
+
+  /// Follows sampled records from source to sink while it runs, and writes a file for
+  /// ui.perfetto.dev or chrome://tracing. \throws topology_error for options that cannot work
+  pipeline& trace_to(trace_options options);
 
   /// Begins a checkpoint now; false when one is under way, nothing runs, or none are taken.
   bool checkpoint_now();
@@ -131,6 +136,7 @@ class pipeline {
   std::optional<stream_origin> dead_letter_origin_;
   std::shared_ptr<checkpoint_storage> storage_;
   checkpoint_options checkpoint_options_;
+  std::optional<trace_options> trace_;
   std::unique_ptr<driver> driver_;
   driver* running_on_ = nullptr;
   std::unique_ptr<execution> execution_;

@@ -7,6 +7,7 @@
 #include <millrace/base/config.hpp>
 #include <millrace/base/metrics.hpp>
 #include <millrace/base/time.hpp>
+#include <millrace/operators/tracer.hpp>
 
 #include <array>
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -137,6 +139,10 @@ struct activity {
   stopwatch busy;             ///< in this part itself, without what it called
   latency_histogram latency;  ///< from source to here, sampled
   activity_clock* clock = nullptr;
+  std::string_view name;
+
+  /// Null unless the pipeline is traced.
+  millrace::tracer* tracer() const noexcept;
 };
 
 /// One per worker: charges time to the part at work.
@@ -157,11 +163,20 @@ class activity_clock {
 
   std::chrono::nanoseconds monotonic() const { return monotonic_(environment_); }
 
+  /// Set before the worker starts.
+  void set_tracer(millrace::tracer* t) noexcept { tracer_ = t; }
+  millrace::tracer* tracer() const noexcept { return tracer_; }
+
  private:
   activity* current_ = nullptr;
   const void* environment_;
   now_function monotonic_;
+  millrace::tracer* tracer_ = nullptr;
 };
+
+inline tracer* activity::tracer() const noexcept {
+  return clock != nullptr ? clock->tracer() : nullptr;
+}
 
 /// A marker that left its source at that monotonic time (ns) has come to this part.
 inline void note_latency(activity* who, std::uint64_t left) {
@@ -170,17 +185,22 @@ inline void note_latency(activity* who, std::uint64_t left) {
   who->latency.add(who->clock->monotonic() - since);
 }
 
-/// Charges the time of a scope to a part; without an account it does nothing.
+/// Charges the time of a scope to a part that is handed so many records (0: a control element, or
+/// none); without an account it does nothing.
 class activity_scope {
  public:
-  explicit activity_scope(activity* who) noexcept
+  explicit activity_scope(activity* who, std::size_t records = 0)
       : clock_(metrics_enabled && who != nullptr ? who->clock : nullptr) {
-    if (clock_ != nullptr) before_ = clock_->enter(who);
+    if (clock_ == nullptr) return;
+    before_ = clock_->enter(who);
+    if (auto* t = clock_->tracer(); MILLRACE_UNLIKELY(t != nullptr)) t->begin(who->name, records);
   }
   activity_scope(const activity_scope&) = delete;
   activity_scope& operator=(const activity_scope&) = delete;
   ~activity_scope() {
-    if (clock_ != nullptr) clock_->enter(before_);
+    if (clock_ == nullptr) return;
+    clock_->enter(before_);
+    if (auto* t = clock_->tracer(); MILLRACE_UNLIKELY(t != nullptr)) t->end();
   }
 
  private:

@@ -31,6 +31,7 @@ class async_operator {
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
   static constexpr bool rescalable = true;
+  static constexpr bool follows_traces = true;
   static constexpr bool has_lanes = !std::is_same_v<LaneOf, one_lane>;
 
   /// Takes the place of a result when a call has failed for good.
@@ -166,6 +167,7 @@ class async_operator {
     call.lane = &lanes_->of(std::invoke(lane_of_, std::as_const(call.value)));
     segments_.add(i);
     ++outstanding_;
+    call.trace.begin(context_->owner());
     auto& lane = *call.lane;
     if (lane.in_flight < options_.in_flight && lane.waiting.empty()) return begin(i);
     if (lane.waiting.size() >= options_.waiting && options_.overflow == on_overflow::refuse) {
@@ -209,6 +211,7 @@ class async_operator {
     call.lane->calls.add();
     // The deadline list knows the call by its first generation of this use: keep it until it ends.
     async_reply<R> reply(mailbox_, name_of(i, call.generation));
+    const trace_scope traced = call.trace.attempt();
     try {
       std::invoke(f_, std::as_const(call.value), std::move(reply));
     } catch (const std::exception& e) {
@@ -226,8 +229,10 @@ class async_operator {
     if (what.index() == 0) {
       call->lane->breaker.succeeded();
       call->result.emplace(std::move(std::get<0>(what)));
+      call->trace.end([] { return "ok"; });
       return finish(i);
     }
+    call->trace.answered([&] { return std::get<1>(what).to_string(); });
     call->lane->failures.add();
     call->lane->breaker.failed(now());
     retry_or_fail(i, std::move(std::get<1>(what)));
@@ -301,6 +306,7 @@ class async_operator {
 
   void report(std::uint32_t i, const error& why) {
     auto& call = calls_[i];
+    call.trace.end([&] { return why.to_string(); });
     call.result.reset();
     if (fallback_) {
       call.result.emplace(fallback_(std::as_const(call.value), why));
@@ -359,15 +365,7 @@ class async_operator {
 
   void emit(std::uint32_t i, context& c) {
     auto& call = calls_[i];
-    if (call.result) {
-      c.set_current(call.time, call.slot);
-      if constexpr (Flatten) {
-        for (auto&& one : *call.result) c.emit(std::move(one));
-      } else {
-        c.emit(std::move(*call.result));
-      }
-      call.result.reset();
-    }
+    emit_result<Flatten>(call, c);
     --outstanding_;
     free_.push_back(i);
   }

@@ -8,6 +8,7 @@
 #include <millrace/base/time.hpp>
 #include <millrace/operators/async.hpp>
 #include <millrace/operators/async_lanes.hpp>
+#include <millrace/operators/call_trace.hpp>
 #include <millrace/record/batch.hpp>
 
 #include <algorithm>
@@ -38,7 +39,26 @@ struct async_call {
   timer_id retry_timer = 0;
   std::function<void()> cancel;
   std::optional<R> result;
+  call_trace trace;
 };
+
+/// Emits the result of a call, or its elements, under its trace; nothing when there is none.
+template <bool Flatten, class Call, class Context>
+void emit_result(Call& call, Context& c) {
+  trace_handle trace = call.trace.take();
+  if (!call.result) return;
+  const bool traced = trace != nullptr;
+  if (MILLRACE_UNLIKELY(traced)) c.out().flush();
+  const trace_scope scope(c.owner().activity().tracer(), c.name(), std::move(trace));
+  c.set_current(call.time, call.slot);
+  if constexpr (Flatten) {
+    for (auto&& one : *call.result) c.emit(std::move(one));
+  } else {
+    c.emit(std::move(*call.result));
+  }
+  if (MILLRACE_UNLIKELY(traced)) c.out().flush();
+  call.result.reset();
+}
 
 /// How long to wait after so many attempts: exponential, drawn from the upper half.
 inline std::chrono::nanoseconds retry_delay(const retry_options& retry, std::uint32_t attempts,

@@ -7,7 +7,9 @@
 #include <millrace/operators/port.hpp>
 #include <millrace/operators/sink.hpp>
 #include <millrace/operators/source.hpp>
+#include <millrace/operators/source_samples.hpp>
 #include <millrace/operators/subtask.hpp>
+#include <millrace/operators/traced_write.hpp>
 #include <millrace/record/watermark.hpp>
 
 #include <atomic>
@@ -56,7 +58,12 @@ class source_subtask final : public subtask, private source_context {
       });
       if (!records_.empty()) {
         if constexpr (metrics_enabled) mark_latency();
-        out_.forward(records_);
+        tracer* const t = activity().tracer();
+        if (MILLRACE_LIKELY(t == nullptr)) {
+          out_.forward(records_);
+        } else {
+          samples_.hand_on(records_, out_, *t, name());
+        }
         records_.clear();
       }
     }
@@ -187,6 +194,7 @@ class source_subtask final : public subtask, private source_context {
   S description_;
   output<value_type> out_;
   batch<value_type> records_;
+  source_samples samples_;
   std::unique_ptr<reader_type> reader_;
   std::atomic<bool> awake_{true};
   std::string restored_;
@@ -273,6 +281,7 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
       const std::size_t n = records.size();
       counters().batches_in.add();
       counters().records_in.add(n);
+      const traced_write traced(*writer_, activity().tracer());
       for (std::size_t i = 0; i < n; ++i) writer_->write(records.value(i), records.time(i));
       if constexpr (requires { writer_->batch_end(); }) writer_->batch_end();
     });

@@ -42,7 +42,7 @@ class merge_subtask final : public subtask {
     }
     void take(batch<T>& records) override {
       if (MILLRACE_UNLIKELY(owner.alignment_.holds(index))) {
-        owner.behind_.push_back({index, batch<T>(records.capacity()), {}});
+        owner.behind_.push_back({index, batch<T>(records.capacity()), {}, owner.hand_over_trace()});
         return owner.behind_.back().records->swap(records);
       }
       owner.counters().batches_in.add();
@@ -51,7 +51,7 @@ class merge_subtask final : public subtask {
     }
     void receive(const control& element) override {
       if (owner.alignment_.holds(index)) {
-        return owner.behind_.push_back({index, {}, element});
+        return owner.behind_.push_back({index, {}, element, nullptr});
       }
       owner.apply(index, element);
     }
@@ -92,6 +92,7 @@ class merge_subtask final : public subtask {
     auto behind = std::exchange(behind_, {});
     for (auto& waiting : behind) {
       if (waiting.records) {
+        const trace_scope traced(activity().tracer(), name(), std::move(waiting.trace));
         ports_[waiting.input].take(*waiting.records);
       } else {
         ports_[waiting.input].receive(*waiting.element);
@@ -105,6 +106,7 @@ class merge_subtask final : public subtask {
     std::size_t input;
     std::optional<batch<T>> records;
     std::optional<control> element;
+    trace_handle trace;
   };
 
   std::deque<port> ports_;

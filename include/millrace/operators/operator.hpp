@@ -8,6 +8,7 @@
 
 #include <millrace/operators/barriers.hpp>
 #include <millrace/operators/context.hpp>
+#include <millrace/operators/kept_traces.hpp>
 #include <millrace/operators/operator_concepts.hpp>
 #include <millrace/operators/operator_inbox.hpp>
 #include <millrace/operators/subtask.hpp>
@@ -41,6 +42,7 @@ class operator_subtask final : public subtask {
       : op_(make()), context_(*this, out_), merger_(right_is_auxiliary ? 1 : sizeof...(Ins)) {
     bind_ports(std::index_sequence_for<Ins...>{});
     out_.count_in(&counters().records_out);
+    if constexpr (keeps_traces<Op>) out_.go_on_with(&kept_);
   }
 
   Op& op() noexcept { return op_; }
@@ -113,13 +115,8 @@ class operator_subtask final : public subtask {
     void receive(const control& element) override { owner->on_control(I, element); }
   };
 
-  template <class Sequence>
-  struct helper;
   template <std::size_t... I>
-  struct helper<std::index_sequence<I...>> {
-    using ports = std::tuple<port<I>...>;
-  };
-  using helpers = helper<std::index_sequence_for<Ins...>>;
+  static std::tuple<port<I>...> ports_of(std::index_sequence<I...>);
   using inbox = operator_inbox<Ins...>;
   template <std::size_t I>
   using held_batch = typename inbox::template held_batch<I>;
@@ -129,6 +126,8 @@ class operator_subtask final : public subtask {
       requires(Op& op, timestamp t, context_type& c) { op.on_watermark(t, c); };
   static constexpr bool keeps_records = requires { requires Op::keeps_records; };
   static constexpr bool divides = requires { requires Op::rescalable; };
+  template <std::size_t I>
+  using workable = std::conditional_t<keeps_records, batch<in_type<I>>, const batch<in_type<I>>>;
   static constexpr bool right_is_auxiliary = requires { requires Op::right_is_auxiliary; };
   static constexpr bool has_ready = requires(const Op& op) {
     { op.ready() } -> std::convertible_to<bool>;
@@ -161,16 +160,16 @@ class operator_subtask final : public subtask {
   template <std::size_t I>
   void on_read(const batch<in_type<I>>& records) {
     if (MILLRACE_UNLIKELY(must_hold(I) || alignment_.holds(I))) {
-      held_batch<I> held{batch<in_type<I>>(records.capacity())};
+      held_batch<I> held{batch<in_type<I>>(records.capacity()), hand_over_trace()};
       copy_batch(records, held.records);
       return hold(std::move(held));
     }
     guarded([&] {
       if constexpr (keeps_records) {
         copy_batch(records, std::get<I>(copies_));
-        run_batch<I>(std::get<I>(copies_), 0);
+        run<I>(std::get<I>(copies_));
       } else {
-        run_batch<I>(records, 0);
+        run<I>(records);
       }
       flush();
     });
@@ -179,16 +178,12 @@ class operator_subtask final : public subtask {
   template <std::size_t I>
   void on_take(batch<in_type<I>>& records) {
     if (MILLRACE_UNLIKELY(must_hold(I) || alignment_.holds(I))) {
-      held_batch<I> held{batch<in_type<I>>(records.capacity())};
+      held_batch<I> held{batch<in_type<I>>(records.capacity()), hand_over_trace()};
       held.records.swap(records);
       return hold(std::move(held));
     }
     guarded([&] {
-      if constexpr (keeps_records) {
-        run_batch<I>(records, 0);
-      } else {
-        run_batch<I>(std::as_const(records), 0);
-      }
+      run<I>(static_cast<workable<I>&>(records));
       flush();
     });
   }
@@ -200,17 +195,27 @@ class operator_subtask final : public subtask {
   }
 
   template <std::size_t I, class Batch>
-  void run_batch(Batch& records, std::size_t from) {
+  void run(Batch& records) {
+    tracer* const t = activity().tracer();
+    if (MILLRACE_LIKELY(t == nullptr || !t->following())) return run_batch<I>(records);
+    const fate_of_record fate(counters());
+    run_batch<I>(records);
+    flush();
+    if (keeps_traces<Op> && !blocked() && fate.kept(counters())) kept_.add(records.slot(0), *t);
+  }
+
+  template <std::size_t I, class Batch>
+  void run_batch(Batch& records) {
     const std::size_t n = records.size();
     counters().batches_in.add();
     if constexpr (requires { op_.process_batch(records, context_); }) {
       counters().records_in.add(n);
       process_apart(records);
     } else {
-      for (std::size_t i = from; i < n; ++i) {
+      for (std::size_t i = 0; i < n; ++i) {
         if constexpr (has_ready) {
           if (MILLRACE_UNLIKELY(!op_.ready())) {
-            counters().records_in.add(i - from);
+            counters().records_in.add(i);
             hold_rest<I>(records, i);
             return block();
           }
@@ -218,7 +223,7 @@ class operator_subtask final : public subtask {
         context_.set_current(records.time(i), records.slot(i));
         call<I>(records.value(i));
       }
-      counters().records_in.add(n - from);
+      counters().records_in.add(n);
     }
   }
 
@@ -230,7 +235,7 @@ class operator_subtask final : public subtask {
 
   template <std::size_t I, class Batch>
   void hold_rest(Batch& records, std::size_t from) {
-    held_batch<I> held{batch<in_type<I>>(records.capacity())};
+    held_batch<I> held{batch<in_type<I>>(records.capacity()), hand_over_trace()};
     for (std::size_t i = from; i < records.size(); ++i) {
       if constexpr (std::is_const_v<Batch>) {
         held.records.push(records.value(i), records.time(i), records.slot(i));
@@ -243,35 +248,22 @@ class operator_subtask final : public subtask {
 
   template <std::size_t I, class V>
   MILLRACE_ALWAYS_INLINE void call(V& value) {
+    using handed = std::conditional_t<keeps_records, V&&, V&>;
     if constexpr (sizeof...(Ins) == 1) {
-      if constexpr (keeps_records) {
-        op_.process(std::move(value), context_);
-      } else {
-        op_.process(value, context_);
-      }
+      op_.process(static_cast<handed>(value), context_);
     } else if constexpr (I == 0) {
-      if constexpr (keeps_records) {
-        op_.process_left(std::move(value), context_);
-      } else {
-        op_.process_left(value, context_);
-      }
+      op_.process_left(static_cast<handed>(value), context_);
     } else {
-      if constexpr (keeps_records) {
-        op_.process_right(std::move(value), context_);
-      } else {
-        op_.process_right(value, context_);
-      }
+      op_.process_right(static_cast<handed>(value), context_);
     }
   }
 
   template <std::size_t I>
   void replay(held_batch<I>& held) {
     if (alignment_.holds(I)) return inbox_.push_behind_barrier(std::move(held));
-    if constexpr (keeps_records) {
-      run_batch<I>(held.records, 0);
-    } else {
-      run_batch<I>(std::as_const(held.records), 0);
-    }
+    if (MILLRACE_UNLIKELY(held.trace != nullptr)) flush();
+    const trace_scope traced(activity().tracer(), name(), std::move(held.trace));
+    run<I>(static_cast<workable<I>&>(held.records));
   }
   void replay(const held_control& held) {
     if (alignment_.holds(held.input)) return inbox_.push_behind_barrier(held);
@@ -391,10 +383,11 @@ class operator_subtask final : public subtask {
   }
 
   Op op_;
+  kept_traces kept_{activity()};
   output<out_type> out_;
   context_type context_;
   watermark_merger merger_;
-  typename helpers::ports ports_;
+  decltype(ports_of(std::index_sequence_for<Ins...>{})) ports_;
   std::tuple<batch<Ins>...> copies_{batch<Ins>(keeps_records ? default_batch_capacity : 0)...};
   inbox inbox_;
   barrier_alignment alignment_{sizeof...(Ins)};

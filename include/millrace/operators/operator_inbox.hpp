@@ -4,6 +4,7 @@
 /// behind the barrier of a checkpoint that other inputs have not reached. Not thread safe.
 #pragma once
 
+#include <millrace/operators/tracer.hpp>
 #include <millrace/record/batch.hpp>
 #include <millrace/record/watermark.hpp>
 
@@ -27,6 +28,7 @@ class basic_operator_inbox<std::index_sequence<I...>, Ins...> {
   struct held_batch {
     static constexpr std::size_t input = Input;
     batch<std::tuple_element_t<Input, std::tuple<Ins...>>> records;
+    trace_handle trace;  // of a sampled record
   };
   struct held_control {
     std::size_t input;

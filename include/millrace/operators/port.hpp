@@ -7,6 +7,7 @@
 #include <millrace/base/config.hpp>
 #include <millrace/base/metrics.hpp>
 #include <millrace/operators/activity.hpp>
+#include <millrace/operators/kept_traces.hpp>
 #include <millrace/record/batch.hpp>
 #include <millrace/record/watermark.hpp>
 
@@ -61,6 +62,9 @@ class output final : public output_base {
 
   /// Records are counted here as they leave.
   void count_in(counter* records) noexcept { count_ = records; }
+
+  /// Traces that go on with the first records of their key to leave.
+  void go_on_with(kept_traces* kept) noexcept { kept_ = kept; }
 
   /// Appends; a full batch leaves at once.
   template <class U>
@@ -139,12 +143,18 @@ class output final : public output_base {
   void deliver(batch<T>& records) {
     if (count_ != nullptr) count_->add(records.size());
     if (MILLRACE_UNLIKELY(targets_.empty())) return;
+    if (MILLRACE_UNLIKELY(kept_ != nullptr && !kept_->empty())) return kept_->split(records, *this);
+    hand_on(records);
+  }
+
+  friend kept_traces;
+  void hand_on(batch<T>& records) {
     const std::size_t last = targets_.size() - 1;
     for (std::size_t i = 0; i < last; ++i) {
-      const activity_scope scope(targets_[i].who);
+      const activity_scope scope(targets_[i].who, records.size());
       targets_[i].port->read(records);
     }
-    const activity_scope scope(targets_[last].who);
+    const activity_scope scope(targets_[last].who, records.size());
     targets_[last].port->take(records);
   }
 
@@ -156,6 +166,7 @@ class output final : public output_base {
   batch<T> buffer_;
   std::vector<connection> targets_;
   counter* count_ = nullptr;
+  kept_traces* kept_ = nullptr;
 };
 
 /// Copies a batch, for those who may only read it and have to keep it.

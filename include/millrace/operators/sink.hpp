@@ -67,6 +67,8 @@ class sink_context {
 
 /// A description of a sink for values of type T. Optional members of the writer:
 /// - `void batch_end()`: a batch is over; a good moment to hand a full buffer to I/O.
+/// - `void trace(const trace_context*)`: what is written from now on belongs to that trace, to be
+///   told to whom it is sent; null: no longer. Called only where contexts are handed on.
 /// - `void end()`: no more records follow; deliver everything, then call `context.done()`. Without
 ///   this member the sink is done when the last `write` returns.
 /// - `void checkpoint(std::uint64_t id)`: bring what was written so far into safety and call

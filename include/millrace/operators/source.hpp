@@ -96,6 +96,9 @@ class source_output {
 /// - `void checkpoint(std::uint64_t id)`: `save` for that checkpoint follows.
 /// - `void checkpoint_complete(std::uint64_t id)`: what was emitted before that checkpoint's `save`
 ///   need not be given again.
+/// Records that come from other programs may bring a trace context along: a function
+/// `incoming_trace incoming_trace_of(const T&)` in the namespace of T says so
+/// (base/trace_context.hpp).
 template <class S>
 concept source_description = std::copy_constructible<S> && requires {
   typename S::value_type;

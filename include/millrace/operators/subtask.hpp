@@ -177,6 +177,11 @@ class subtask {
   const metric_group& metrics() const noexcept { return metrics_; }
   millrace::activity& activity() noexcept { return activity_; }
   const millrace::activity& activity() const noexcept { return activity_; }
+  /// The trace of the record being worked on, which is to wait here; null without one.
+  trace_handle hand_over_trace() {
+    auto* t = activity_.tracer();
+    return t != nullptr ? t->hand_over() : nullptr;
+  }
   const stopwatch& blocked_time() const noexcept { return blocked_time_; }
   const stopwatch& held_up_time() const noexcept { return held_up_time_; }
   subtask_host& host() noexcept { return *host_; }
@@ -193,6 +198,7 @@ class subtask {
     host_ = &host;
     activity_.clock = host.activities();
     name_ = std::move(name);
+    activity_.name = name_;
     index_ = index;
   }
   void set_ancestors(std::vector<subtask*> all, std::vector<std::vector<subtask*>> by_input) {

@@ -73,7 +73,11 @@ class channel_sender final : public subtask, private receiver<T> {
 
  private:
   using ring_type = batch_ring<T>;
-  using held = std::variant<batch<T>, control>;
+  struct held_batch {
+    batch<T> records;
+    trace_handle trace;
+  };
+  using held = std::variant<held_batch, control>;
 
   struct lane_type {
     explicit lane_type(std::shared_ptr<ring_type> r) : ring(std::move(r)) {}
@@ -93,6 +97,8 @@ class channel_sender final : public subtask, private receiver<T> {
       const std::size_t n = records.size();
       counters().batches_in.add();
       counters().records_in.add(n);
+      tracer* const traced = activity().tracer();
+      if (MILLRACE_UNLIKELY(traced != nullptr && traced->following())) push_all_partial();
       for (std::size_t i = 0; i < n; ++i) {
         if constexpr (std::is_same_v<Distribution, to_all>) {
           for (auto& lane : lanes_) add(lane, std::as_const(records).value(i), records.time(i));
@@ -103,6 +109,7 @@ class channel_sender final : public subtask, private receiver<T> {
           add(lane, forward_value(records, i), records.time(i));
         }
       }
+      if (MILLRACE_UNLIKELY(traced != nullptr && traced->following())) push_all_partial(traced);
       for (auto& lane : lanes_) {
         if (!lane.partial.empty() && lane.waiting.empty() && lane.ring->empty()) push_partial(lane);
       }
@@ -128,11 +135,19 @@ class channel_sender final : public subtask, private receiver<T> {
     if (lane.partial.full()) push_partial(lane);
   }
 
-  void push_partial(lane_type& lane) {
+  /// A sampled record travels alone, with its trace.
+  void push_all_partial(tracer* traced = nullptr) {
+    for (auto& lane : lanes_) {
+      if (lane.partial.empty()) continue;
+      push_partial(lane, traced != nullptr ? traced->hand_over() : nullptr);
+    }
+  }
+
+  void push_partial(lane_type& lane, trace_handle trace = nullptr) {
     counters().records_out.add(lane.partial.size());
-    if (lane.waiting.empty() && lane.ring->push(lane.partial)) return;
+    if (lane.waiting.empty() && lane.ring->push(lane.partial, std::move(trace))) return;
     const std::size_t capacity = lane.partial.capacity();
-    lane.waiting.emplace_back(std::move(lane.partial));
+    lane.waiting.emplace_back(held_batch{std::move(lane.partial), std::move(trace)});
     lane.partial = batch<T>(capacity);
     wait(lane);
   }
@@ -159,11 +174,16 @@ class channel_sender final : public subtask, private receiver<T> {
   void drain(lane_type& lane) {
     while (!lane.waiting.empty()) {
       auto& next = lane.waiting.front();
-      const bool sent = std::visit([&](auto& e) { return lane.ring->push(e); }, next);
+      const bool sent = std::visit([&](auto& e) { return push(*lane.ring, e); }, next);
       if (!sent && lane.ring->wait_for_room()) return;
       if (sent) lane.waiting.pop_front();
     }
   }
+
+  static bool push(ring_type& ring, held_batch& held) {
+    return ring.push(held.records, std::move(held.trace));
+  }
+  static bool push(ring_type& ring, const control& element) { return ring.push(element); }
 
   Distribution distribution_;
   std::vector<lane_type> lanes_;
@@ -202,6 +222,7 @@ class channel_receiver final : public subtask {
       } else {
         counters().batches_in.add();
         counters().records_in.add(element->records.size());
+        const trace_scope traced(activity().tracer(), name(), std::move(element->trace));
         out_.forward(element->records);
       }
       rings_[i]->pop();

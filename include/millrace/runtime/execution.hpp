@@ -8,6 +8,7 @@
 #include <millrace/runtime/checkpoint.hpp>
 #include <millrace/runtime/graph.hpp>
 #include <millrace/runtime/status.hpp>
+#include <millrace/runtime/tracing.hpp>
 #include <millrace/runtime/worker.hpp>
 
 #include <atomic>
@@ -65,6 +66,10 @@ class execution {
   checkpoint_coordinator* checkpoints() noexcept { return checkpoints_.get(); }
   const checkpoint_coordinator* checkpoints() const noexcept { return checkpoints_.get(); }
 
+  /// Follows sampled records from now on. Before the start.
+  void use(std::unique_ptr<trace_recorder> recorder);
+  trace_recorder* recorder() noexcept { return recorder_.get(); }
+
   /// Everything but name, `stopping` and `ended` of a status. Thread safe.
   pipeline_status status() const;
 
@@ -76,6 +81,7 @@ class execution {
   bool all_reached(int stage) const noexcept;
 
   std::vector<worker_seat> seats_;
+  std::unique_ptr<trace_recorder> recorder_;  // it outlives the workers
   std::vector<std::unique_ptr<millrace::worker>> workers_;
   std::unique_ptr<checkpoint_coordinator> checkpoints_;  // before them it goes
   std::shared_ptr<dead_letter_queue> dead_letters_;

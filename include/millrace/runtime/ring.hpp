@@ -4,6 +4,7 @@
 /// no lock. Batches stay in the ring and are swapped in and out, so that nothing is allocated.
 #pragma once
 
+#include <millrace/operators/tracer.hpp>
 #include <millrace/record/batch.hpp>
 #include <millrace/record/watermark.hpp>
 
@@ -12,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace millrace {
@@ -25,18 +27,21 @@ class batch_ring {
   struct element {
     batch<T> records{0};
     std::optional<control> signal;
+    trace_handle trace;  ///< of the batch, if it is a sampled record
   };
 
   explicit batch_ring(std::size_t batches) : elements_(batches) {}
 
-  /// Producer: puts a batch (swapped for an empty one) or a control element. False when full.
-  bool push(batch<T>& records) {
+  /// Producer: puts a batch (swapped for an empty one) or a control element. False when full; then
+  /// `trace` is left alone.
+  bool push(batch<T>& records, trace_handle&& trace = nullptr) {
     const std::size_t tail = tail_.load(std::memory_order_relaxed);
     if (!has_room(tail)) return false;
     auto& e = elements_[tail % elements_.size()];
     if (e.records.capacity() < records.capacity()) e.records = batch<T>(records.capacity());
     e.records.swap(records);
     e.signal.reset();
+    e.trace = std::move(trace);
     publish(tail);
     return true;
   }

@@ -48,6 +48,17 @@ struct worker_status {
   std::chrono::nanoseconds idle{};  ///< asleep; what is missing to the pipeline's age went to I/O
 };
 
+/// What tracing has done so far.
+struct trace_status {
+  bool on = false;                 ///< the pipeline is traced
+  bool writing = false;            ///< events are still written to the file
+  std::uint64_t records = 0;       ///< sampled
+  std::uint64_t bad_contexts = 0;  ///< trace contexts that came and were not valid
+  std::uint64_t events = 0;        ///< written
+  std::uint64_t lost = 0;   ///< not written, because they came faster than the file took them
+  std::uint64_t bytes = 0;  ///< of the file
+};
+
 struct pipeline_status {
   std::string name;
   timestamp at{};                  ///< the wall clock
@@ -59,6 +70,7 @@ struct pipeline_status {
   std::vector<worker_status> workers;
   std::vector<operator_status> operators;  ///< worker by worker, in the order of the graph
   checkpoint_status checkpoints;
+  trace_status trace;
   std::vector<dead_letter> last_dead_letters;  ///< at most 32, oldest first; payloads are cut
 };
 

@@ -64,6 +64,9 @@ class worker final : public subtask_host {
   void awake() noexcept { activities_.enter(nullptr); }
   const activity& idle() const noexcept { return idle_; }
 
+  /// Before the start. The tracer outlives the worker's work.
+  void set_tracer(tracer* t) noexcept { activities_.set_tracer(t); }
+
   activity_clock* activities() noexcept override { return &activities_; }
   void note_dead_letter(const dead_letter& letter) override {
     if (recent_ != nullptr) recent_->note(letter);

@@ -61,6 +61,10 @@ class sender {
   /// Sends it now or when there is room. An empty `key` is made up.
   MILLRACE_DECL void submit(net::http_request request, std::string key, timestamp time);
 
+  /// What is submitted from now on carries that trace context in its headers, unless it has one of
+  /// its own; null: none.
+  MILLRACE_DECL void trace(const trace_context* context);
+
   /// Tells the context when all that was submitted so far has been delivered or given up.
   MILLRACE_DECL void checkpoint();
   MILLRACE_DECL void end();
@@ -112,6 +116,7 @@ class sink {
       }
       sender_.submit(std::move(request), std::move(key), time);
     }
+    void trace(const trace_context* context) { sender_.trace(context); }
     void checkpoint(std::uint64_t) { sender_.checkpoint(); }
     void end() { sender_.end(); }
 

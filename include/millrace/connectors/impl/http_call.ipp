@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/connectors/detail/trace_headers.hpp>
 #include <millrace/connectors/http/call.hpp>
 
 namespace millrace::http::detail {
@@ -35,6 +36,9 @@ MILLRACE_DECL net::http_request_id caller::send(environment& env, metric_group* 
   if (!request.body.empty() && !options_.content_type.empty() &&
       !request.headers.contains("Content-Type")) {
     request.headers.add("Content-Type", options_.content_type);
+  }
+  if (const auto* trace = env.trace(); MILLRACE_UNLIKELY(trace != nullptr)) {
+    add_trace_headers(*trace, request.headers);
   }
   return client_->send(std::move(request), [done = std::move(done)](outcome response) mutable {
     if (response && !response->ok()) {

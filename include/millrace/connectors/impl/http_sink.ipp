@@ -2,6 +2,7 @@
 #pragma once
 
 #include <millrace/connectors/detail/http_check.hpp>
+#include <millrace/connectors/detail/trace_headers.hpp>
 #include <millrace/connectors/http/sink.hpp>
 
 #include <algorithm>
@@ -44,9 +45,12 @@ class sender::implementation {
       if (key.empty()) key = key_start_ + std::to_string(++sequence_);
       request.headers.set(options_.key_header, key);
     }
+    if (MILLRACE_UNLIKELY(trace_ != nullptr)) detail::add_trace_headers(*trace_, request.headers);
     waiting_.push_back({std::move(request), time, net::backoff(options_.retry)});
     advance();
   }
+
+  void trace(const trace_context* context) noexcept { trace_ = context; }
 
   void checkpoint() {
     checkpointing_ = true;
@@ -169,6 +173,7 @@ class sender::implementation {
   net::http_client client_;
   std::list<item> active_;   // sent, or between two attempts
   std::list<item> waiting_;  // not begun
+  const trace_context* trace_ = nullptr;
   std::string key_start_;
   std::uint64_t sequence_ = 0;
   rate_limit limit_;
@@ -189,6 +194,7 @@ MILLRACE_DECL net::http_request sender::blank() const { return self_->blank(); }
 MILLRACE_DECL void sender::submit(net::http_request request, std::string key, timestamp time) {
   self_->submit(std::move(request), std::move(key), time);
 }
+MILLRACE_DECL void sender::trace(const trace_context* context) { self_->trace(context); }
 MILLRACE_DECL void sender::checkpoint() { self_->checkpoint(); }
 MILLRACE_DECL void sender::end() { self_->end(); }
 

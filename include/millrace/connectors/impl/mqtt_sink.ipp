@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/base/trace_context.hpp>
 #include <millrace/connectors/mqtt/sink.hpp>
 #include <millrace/net/mqtt/text.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <span>
@@ -59,6 +61,7 @@ class sink_link final : public connection {
   }
 
   void publish(std::string_view topic, std::string_view payload, timestamp time);
+  void trace(const trace_context* context);
   void batch_end() {
     flush();
     update();
@@ -131,6 +134,20 @@ MILLRACE_DECL void sink_link::publish(std::string_view topic, std::string_view p
   take_outcomes();
   if (session().output().size() >= 64 * 1024) flush();
   update();
+}
+
+MILLRACE_DECL void sink_link::trace(const trace_context* context) {
+  properties_.clear();
+  append_properties(options_.properties, properties_);
+  const auto& own = options_.properties.user;
+  const bool has_one = std::any_of(own.begin(), own.end(),
+                                   [](const auto& p) { return p.first == traceparent_name; });
+  if (context == nullptr || has_one) return;
+  const auto add = [this](std::string_view name, std::string_view value) {
+    append_property({property_id::user_property, 0, value, name}, properties_);
+  };
+  add(traceparent_name, to_traceparent(*context));
+  if (!context->state.empty()) add(tracestate_name, context->state);
 }
 
 /// Outcomes of QoS 0 come with the write, those of QoS 1 and 2 with the acknowledgement.
@@ -239,6 +256,7 @@ MILLRACE_DECL void publisher::publish(std::string_view topic, std::string_view p
   link_->publish(topic, payload, time);
 }
 
+MILLRACE_DECL void publisher::trace(const trace_context* context) { link_->trace(context); }
 MILLRACE_DECL void publisher::batch_end() { link_->batch_end(); }
 
 MILLRACE_DECL void publisher::checkpoint() { link_->checkpoint(); }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <millrace/base/environment.hpp>
+#include <millrace/base/trace_context.hpp>
 #include <millrace/net/mqtt/inbound.hpp>
 #include <millrace/net/mqtt/property.hpp>
 #include <millrace/record/message.hpp>
@@ -93,4 +94,11 @@ struct message : millrace::message {
   }
 };
 
+/// The user properties traceparent and tracestate. O(number of properties).
+MILLRACE_DECL incoming_trace incoming_trace_of(const message& from);
+
 }  // namespace millrace::mqtt
+
+#if defined(MILLRACE_HEADER_ONLY)
+#include <millrace/connectors/impl/mqtt_message.ipp>
+#endif

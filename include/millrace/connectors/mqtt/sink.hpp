@@ -55,6 +55,9 @@ class publisher {
   /// An empty `topic` stands for the one of the options; without that one either, the record is a
   /// dead letter. Copies what it needs.
   MILLRACE_DECL void publish(std::string_view topic, std::string_view payload, timestamp time);
+  /// What is published from now on carries that trace context in user properties (version 5); null:
+  /// none.
+  MILLRACE_DECL void trace(const trace_context* context);
   MILLRACE_DECL void batch_end();
   /// Tells the context when the server has acknowledged all that was published so far.
   MILLRACE_DECL void checkpoint();
@@ -110,6 +113,7 @@ class sink {
         publisher_.publish({}, payload_, time);
       }
     }
+    void trace(const trace_context* context) { publisher_.trace(context); }
     void batch_end() { publisher_.batch_end(); }
     void checkpoint(std::uint64_t) { publisher_.checkpoint(); }
     void end() { publisher_.end(); }

@@ -51,6 +51,12 @@ MILLRACE_DECL pipeline& pipeline::checkpoint_to(std::shared_ptr<checkpoint_stora
   return *this;
 }
 
+MILLRACE_DECL pipeline& pipeline::trace_to(trace_options options) {
+  validate(options);
+  trace_ = std::move(options);
+  return *this;
+}
+
 MILLRACE_DECL bool pipeline::checkpoint_now() {
   auto* work = running();
   if (work == nullptr || work->checkpoints() == nullptr) return false;
@@ -93,12 +99,17 @@ MILLRACE_DECL void pipeline::launch(driver& on) {
     made->use(std::make_unique<checkpoint_coordinator>(
         storage_, checkpoint_options_, name_, newest ? newest->id : 0, on.real_time(), log_));
   }
+  if (trace_) {
+    made->use(std::make_unique<trace_recorder>(*trace_, name_, workers_, on.real_time(),
+                                               made->environment_of(0).monotonic(), log_));
+  }
   running_on_ = &on;
   {
     const std::lock_guard lock(mutex_);
     execution_ = std::move(made);
   }
   on.start(*execution_, [this] {
+    if (auto* recorder = execution_->recorder()) recorder->finish();
     const std::lock_guard lock(mutex_);
     has_ended_ = true;
     ended_.notify_all();

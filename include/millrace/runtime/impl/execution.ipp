@@ -266,6 +266,11 @@ MILLRACE_DECL void execution::use(std::unique_ptr<checkpoint_coordinator> coordi
   workers_[0]->on_open = [this] { arm_checkpoints(); };
 }
 
+MILLRACE_DECL void execution::use(std::unique_ptr<trace_recorder> recorder) {
+  recorder_ = std::move(recorder);
+  for (std::size_t w = 0; w < workers_.size(); ++w) workers_[w]->set_tracer(&recorder_->at(w));
+}
+
 MILLRACE_DECL void execution::arm_checkpoints() {
   auto& env = workers_[0]->env();
   env.call_after(checkpoints_->options().every, [this, &env] {
@@ -328,6 +333,7 @@ MILLRACE_DECL pipeline_status execution::status() const {
   all.failure = detail::in_words(failure());
   all.last_dead_letters = recent_.read();
   if (checkpoints_) all.checkpoints = checkpoints_->status();
+  if (recorder_) all.trace = recorder_->status();
   for (std::size_t w = 0; w < workers_.size(); ++w) {
     const auto& me = *workers_[w];
     worker_status total;

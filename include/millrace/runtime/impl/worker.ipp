@@ -29,6 +29,7 @@ MILLRACE_DECL subtask& worker::add(std::unique_ptr<subtask> task, task_role role
 }
 
 MILLRACE_DECL void worker::open() {
+  if (auto* t = activities_.tracer()) t->start(env_);
   for (auto task = subtasks_.rbegin(); task != subtasks_.rend(); ++task) (*task)->open();
   if (on_open) on_open();
 }
@@ -105,6 +106,7 @@ MILLRACE_DECL bool worker::look_after_checkpoints() {
 
 MILLRACE_DECL void worker::measure() {
   for (const auto& task : subtasks_) task->measure();
+  if (auto* t = activities_.tracer(); MILLRACE_UNLIKELY(t != nullptr)) t->flush();
 }
 
 MILLRACE_DECL void worker::sweep() {
@@ -121,6 +123,7 @@ MILLRACE_DECL void worker::stop() {
 
 MILLRACE_DECL void worker::cancel() noexcept {
   for (const auto& task : subtasks_) task->cancel();
+  if (auto* t = activities_.tracer()) t->flush();
 }
 
 MILLRACE_DECL bool worker::finished(task_role up_to) const noexcept {
