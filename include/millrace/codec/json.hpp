@@ -125,6 +125,8 @@ class json_encoder {
 /// `with(schema)` each decoder infers a schema of its own.
 class json_codec {
  public:
+  static constexpr std::string_view name = "json";
+
   constexpr json_codec() noexcept = default;
 
   /// The same codec with other options.

@@ -16,6 +16,8 @@ namespace millrace {
 /// Decodes into what takes a `std::string_view` by assignment of its characters (`std::string`);
 /// encodes strings, and records with a `payload` (`message`).
 struct text_codec {
+  static constexpr std::string_view name = "text";
+
   template <class T>
   struct decoder {
     result<void> decode(payload_view bytes, T& out) const {

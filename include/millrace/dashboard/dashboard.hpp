@@ -34,6 +34,9 @@ struct dashboard_options {
   /// Whoever shows it ("Authorization: Bearer TOKEN") may stop the pipeline; at least 16
   /// characters. Empty: nobody may change anything.
   std::string token = {};
+  /// Where savepoints go, each into a directory of its own; they are never removed. Empty: "POST
+  /// /savepoint" begins a checkpoint like any other.
+  std::string savepoints = {};
   /// Host names under which the page is asked for, beside "localhost" and IP addresses. Requests
   /// for others are refused, so that no web site can read it through a visitor's browser.
   std::vector<std::string> hosts = {};
@@ -48,7 +51,7 @@ struct observed_pipeline {
   std::function<pipeline_status()> status;
   std::function<pipeline_plan()> plan;  ///< asked when the dashboard is made, and once more later
   std::function<void()> stop = {};
-  /// Says what has been begun or done, or why nothing.
+  /// Says where the savepoint will be, or what has been begun; or why nothing.
   std::function<result<std::string>()> savepoint = {};
   std::function<std::vector<stall>(std::chrono::nanoseconds at_least)> stalls = {};
 };

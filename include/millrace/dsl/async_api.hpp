@@ -4,6 +4,7 @@
 #pragma once
 
 #include <millrace/dsl/broadcast_stream.hpp>
+#include <millrace/dsl/plan_words.hpp>
 #include <millrace/dsl/stream.hpp>
 #include <millrace/operators/async_operator.hpp>
 #include <millrace/operators/signature.hpp>
@@ -23,6 +24,7 @@ auto add_async(const Stream& from, std::string name, F f, async_options options,
   using op = async_operator<T, R, Flatten, any_async<F>, LaneOf>;
   auto& core = from.core();
   const stream_origin origin = from.origin();
+  auto notes = plan_properties_of(options, !std::is_same_v<LaneOf, one_lane>);
   const node_id id =
       core.add("async", std::move(name), core.parallel(origin),
                from_prototype(op(any_async<F>{std::move(f)}, std::move(options), std::move(lane_of),
@@ -31,6 +33,7 @@ auto add_async(const Stream& from, std::string name, F f, async_options options,
                                 return std::unique_ptr<subtask>(
                                     std::make_unique<operator_subtask<op, T>>(std::move(o)));
                               }));
+  for (auto& [what, value] : notes) core.note(id, std::move(what), std::move(value));
   core.template connect<T>(origin, id);
   return stream<typename op::output_type>(core, {id, 0});
 }

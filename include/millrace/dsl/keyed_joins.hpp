@@ -5,6 +5,7 @@
 #pragma once
 
 #include <millrace/dsl/concepts.hpp>
+#include <millrace/dsl/plan_words.hpp>
 #include <millrace/operators/as_of_join.hpp>
 #include <millrace/operators/interval_join.hpp>
 #include <millrace/operators/join_latest.hpp>
@@ -55,7 +56,7 @@ class keyed_joins {
                    join_latest_options options = {},
                    side_output<T> late = side_output<T>("late")) const {
     using op = join_latest_operator<K, T, R, false>;
-    return add_join<op, R>(std::move(name), right, [options, late](keys_pointer keys) {
+    return add_join<op, R>(std::move(name), "latest", right, [options, late](keys_pointer keys) {
       return op(options, std::move(keys), late);
     });
   }
@@ -66,9 +67,9 @@ class keyed_joins {
                         join_latest_options options = {},
                         side_output<T> late = side_output<T>("late")) const {
     using op = join_latest_operator<K, T, R, true>;
-    return add_join<op, R>(std::move(name), right, [options, late](keys_pointer keys) {
-      return op(options, std::move(keys), late);
-    });
+    return add_join<op, R>(
+        std::move(name), "latest, left", right,
+        [options, late](keys_pointer keys) { return op(options, std::move(keys), late); });
   }
 
   /// Pairs with `left + lower <= right <= left + upper`. \throws topology_error
@@ -77,9 +78,11 @@ class keyed_joins {
                      late_outputs<T, R> late = {}) const {
     between.validate();
     using op = interval_join_operator<K, T, R, Kind>;
-    return add_join<op, R>(std::move(name), right, [between, late](keys_pointer keys) {
-      return op(between, std::move(keys), late.left, late.right);
-    });
+    return add_join<op, R>(
+        std::move(name), "between " + plan_text(between.lower) + " and " + plan_text(between.upper),
+        right, [between, late](keys_pointer keys) {
+          return op(between, std::move(keys), late.left, late.right);
+        });
   }
 
   /// All pairs that lie in the same `tumbling{...}`, `sliding{...}` or `session{...}` window.
@@ -89,9 +92,12 @@ class keyed_joins {
                    const join_windows& windows, duration allowed_lateness = {},
                    late_outputs<T, R> late = {}) const {
     using op = window_join_operator<K, T, R, Kind>;
-    return add_join<op, R>(std::move(name), right, [=](keys_pointer keys) {
-      return op(windows, allowed_lateness, std::move(keys), late.left, late.right);
-    });
+    return add_join<op, R>(
+        std::move(name),
+        windows.is_session() ? plan_text(session{windows.gap()}) : plan_text(windows.spec()), right,
+        [=](keys_pointer keys) {
+          return op(windows, allowed_lateness, std::move(keys), late.left, late.right);
+        });
   }
 
   /// Each record with the one of `right` that is closest in time, by `options`; `inner` or `left`.
@@ -101,9 +107,10 @@ class keyed_joins {
                   late_outputs<T, R> late = {}) const {
     options.validate();
     using op = as_of_join_operator<K, T, R, Kind>;
-    return add_join<op, R>(std::move(name), right, [options, late](keys_pointer keys) {
-      return op(options, std::move(keys), late.left, late.right);
-    });
+    return add_join<op, R>(std::move(name), "as of, within " + plan_text(options.tolerance), right,
+                           [options, late](keys_pointer keys) {
+                             return op(options, std::move(keys), late.left, late.right);
+                           });
   }
 
   /// Each record with the row of `table` that was valid at its time; `inner` or `left`. `table`
@@ -114,7 +121,7 @@ class keyed_joins {
                      late_outputs<T, std::optional<typename table_row<R>::type>> late = {}) const {
     options.validate();
     using op = temporal_join_operator<K, T, typename table_row<R>::type, Kind>;
-    return add_join<op, R>(std::move(name), table, [options, late](keys_pointer keys) {
+    return add_join<op, R>(std::move(name), "temporal", table, [options, late](keys_pointer keys) {
       return op(options, std::move(keys), late.left, late.right);
     });
   }
@@ -128,10 +135,13 @@ class keyed_joins {
   using keys_pointer = std::shared_ptr<key_table<K>>;
 
   template <class Op, class R, class Right, class Make>
-  auto add_join(std::string name, const Right& right, Make make) const {
+  auto add_join(std::string name, std::string how, const Right& right, Make make) const {
     using out = typename Op::output_type;
-    return static_cast<const Derived*>(this)->template keyed_node<out, T, R>(
-        "join", std::move(name), std::move(make), right);
+    const auto* self = static_cast<const Derived*>(this);
+    auto made =
+        self->template keyed_node<out, T, R>("join", std::move(name), std::move(make), right);
+    self->core().note(made.origin().node, std::move(how), "");
+    return made;
   }
 };
 

@@ -61,12 +61,14 @@ class keyed_stream : public stream_api<keyed_stream<K, T, Chain>, T, Chain>,
     using state = process_state_t<OnRecord, context>;
     if constexpr (!std::is_void_v<state>) {
       using op = process_operator<K, state, Out, OnRecord, no_timer, OnTimer>;
-      return this->template keyed_node<Out, T>(
+      auto made = this->template keyed_node<Out, T>(
           "process", std::move(name),
           [on_record = std::move(on_record),
            on_timer = std::move(on_timer)](std::shared_ptr<key_table<K>> keys) {
             return op(on_record, {}, on_timer, std::move(keys));
           });
+      this->core().note(made.origin().node, "state", std::string(short_type_name<state>()));
+      return made;
     } else {
       static_assert(wrong<OnRecord>,
                     "process<Out>(name, f): f must be callable as f(const T&, State&, auto& ctx)");

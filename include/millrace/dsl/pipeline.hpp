@@ -79,6 +79,12 @@ class pipeline {
   /// Begins a checkpoint now; false when one is under way, nothing runs, or none are taken.
   bool checkpoint_now();
 
+  /// A savepoint: the next checkpoint, which begins now unless one is under way, is copied to
+  /// `directory`, where it stays and from where a pipeline can begin. Returns at once; `status`
+  /// tells when it is there. False when none was begun: a savepoint is under way, nothing runs, or
+  /// no checkpoints are taken.
+  bool save_to(std::string directory);
+
   /// Runs on threads of its own until all sources have ended or `stop` is called.
   /// \throws topology_error before any record flows, pipeline_error when it fails
   void run();

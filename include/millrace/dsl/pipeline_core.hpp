@@ -43,7 +43,15 @@ class pipeline_core {
 
   bool parallel(stream_origin from) { return graph_.node(from.node).parallel; }
   domain_id domain(stream_origin from) { return graph_.node(from.node).domain; }
-  void set_domain(node_id node, domain_id domain) { graph_.node(node).domain = domain; }
+  void set_domain(node_id node, domain_id domain) {
+    graph_.node(node).domain = domain;
+    graph_.node(node).keyed_state = true;
+  }
+
+  /// What the plan says of a node: ("window", "10s by 1s"), ("ordered", "").
+  void note(node_id node, std::string name, std::string value) {
+    graph_.node(node).properties.emplace_back(std::move(name), std::move(value));
+  }
 
  private:
   graph graph_;

@@ -185,6 +185,9 @@ class steps_api {
         label_, {}, parallel, from_prototype(std::move(steps), [](Chain c, build_context&) {
           return std::unique_ptr<subtask>(std::make_unique<steps_subtask<Chain>>(std::move(c)));
         }));
+    Chain::describe([&](std::string name, std::string value) {
+      core_->note(id, std::move(name), std::move(value));
+    });
     core_->template connect<typename Chain::input_type>(from_, id);
     graph.node(id).domain = graph.node(from_.node).domain;
     return id;

@@ -4,6 +4,7 @@
 /// makes a fan-out. Streams must not outlive their pipeline.
 #pragma once
 
+#include <millrace/dsl/plan_words.hpp>
 #include <millrace/dsl/steps_api.hpp>
 #include <millrace/operators/async_operator.hpp>
 #include <millrace/operators/broadcast.hpp>
@@ -185,6 +186,7 @@ class stream_api : public steps_api<Derived, T, Chain> {
       const stream_origin from = origin();
       const node_id id =
           nodes.add(std::make_unique<key_by_node<T, key, F>>(std::move(f), nodes.new_domain()));
+      core().note(id, "key", type_words<key>());
       core().template connect<T>(from, id, routing::by_key);
       return keyed_stream<key, T>(core(), {id, 0});
     } else {
@@ -219,10 +221,12 @@ class stream : public stream_api<stream<T, Chain>, T, Chain> {
   /// Required before event-time windows, joins and timers.
   template <class F>
   stream<T> event_time(F f, bounded_lag lag, event_time_options<T> options = {}) const {
-    return time_node(std::move(f), [lag, options](auto g) {
+    auto made = time_node(std::move(f), [lag, options](auto g) {
       using task = event_time_subtask<T, decltype(g)>;
       return std::unique_ptr<subtask>(std::make_unique<task>(std::move(g), lag, options));
     });
+    this->core().note(made.origin().node, "lag", plan_text(lag.bound));
+    return made;
   }
 
   /// The same with another strategy: `punctuated`, `per_partition`, `per_key`, or a generator of

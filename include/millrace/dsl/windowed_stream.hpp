@@ -4,6 +4,7 @@
 /// pipeline.
 #pragma once
 
+#include <millrace/dsl/plan_words.hpp>
 #include <millrace/dsl/stream.hpp>
 #include <millrace/operators/window_aggregate.hpp>
 #include <millrace/operators/window_count.hpp>
@@ -195,12 +196,20 @@ class windowed_stream {
 
   template <class Op, class Make>
   auto node(std::string name, Make make) const {
-    return keyed_stream<K, T>(*core_, from_)
-        .template keyed_node<typename Op::output_type, T>(
-            "window", std::move(name),
-            [make = std::move(make)](std::shared_ptr<key_table<K>> keys) {
-              return make(std::move(keys));
-            });
+    auto made = keyed_stream<K, T>(*core_, from_)
+                    .template keyed_node<typename Op::output_type, T>(
+                        "window", std::move(name),
+                        [make = std::move(make)](std::shared_ptr<key_table<K>> keys) {
+                          return make(std::move(keys));
+                        });
+    const node_id id = made.origin().node;
+    core_->note(id, "window", plan_text(assigner_));
+    if (lateness_ != duration::zero()) {
+      core_->note(id, "allowed lateness", plan_text(lateness_));
+    }
+    if (!std::is_same_v<Trigger, at_window_end>) core_->note(id, "own trigger", "");
+    if (!std::is_same_v<Evictor, no_evictor>) core_->note(id, "own evictor", "");
+    return made;
   }
 
   pipeline_core* core_;
@@ -262,13 +271,15 @@ class counted_stream {
   template <class A, class Finish>
   auto folded(std::string name, A aggregate, Finish finish) const {
     using op = count_window_operator<K, T, A, Finish>;
-    return keyed_stream<K, T>(*core_, from_)
-        .template keyed_node<typename op::output_type, T>(
-            "window", std::move(name),
-            [spec = spec_, aggregate = std::move(aggregate),
-             finish = std::move(finish)](std::shared_ptr<key_table<K>> keys) {
-              return op(spec, aggregate, finish, std::move(keys));
-            });
+    auto made = keyed_stream<K, T>(*core_, from_)
+                    .template keyed_node<typename op::output_type, T>(
+                        "window", std::move(name),
+                        [spec = spec_, aggregate = std::move(aggregate),
+                         finish = std::move(finish)](std::shared_ptr<key_table<K>> keys) {
+                          return op(spec, aggregate, finish, std::move(keys));
+                        });
+    core_->note(made.origin().node, "window", plan_text(spec_));
+    return made;
   }
 
   pipeline_core* core_;

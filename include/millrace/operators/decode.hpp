@@ -51,6 +51,12 @@ class decode_step {
   decode_step(const decode_step& other) : decode_step(other.codec_, other.fill_, other.part_) {}
   decode_step(decode_step&&) = default;
 
+  /// For the plan.
+  template <class F>
+  static void describe(F&& note) {
+    if constexpr (requires { std::string(Codec::name); }) note("codec", std::string(Codec::name));
+  }
+
   /// As the last step of a chain it decodes right into the batch.
   template <class Message, class Next>
   MILLRACE_ALWAYS_INLINE void run(Message&& message, step_position& at, Next&& next) {

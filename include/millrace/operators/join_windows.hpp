@@ -24,6 +24,7 @@ class join_windows {
 
   bool is_session() const noexcept { return is_session_; }
   duration gap() const noexcept { return spec_.size; }
+  const sliding& spec() const noexcept { return spec_; }
   const slice_grid& grid() const noexcept { return grid_; }
 
   using index = slice_grid::index;

@@ -105,6 +105,9 @@ struct no_steps {
   static constexpr int length = 0;
   static constexpr bool one_or_none = true;
 
+  template <class F>
+  static void describe(F&&) {}
+
   template <class V, class Last>
   MILLRACE_ALWAYS_INLINE void run(V&& value, step_position& at, Last&& last) {
     last(std::forward<V>(value), at);
@@ -124,6 +127,13 @@ struct chain {
 
   Front front;
   Step step;
+
+  /// Calls `note(name, value)` for what the plan should say of the steps.
+  template <class F>
+  static void describe(F&& note) {
+    Front::describe(note);
+    if constexpr (requires { Step::describe(note); }) Step::describe(note);
+  }
 
   template <class V, class Last>
   MILLRACE_ALWAYS_INLINE void run(V&& value, step_position& at, Last&& last) {

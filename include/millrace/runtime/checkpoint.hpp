@@ -58,6 +58,9 @@ class checkpoint_storage {
   /// The newest complete one. \throws std::exception when there is one that cannot be read
   virtual std::optional<checkpoint> newest() = 0;
 
+  /// Copies the newest one into a directory of its own, where it stays. \throws std::exception
+  virtual void save_newest(const std::string& directory);
+
   /// What it counts; from any thread.
   virtual std::vector<metric_group::reading> metrics() const { return {}; }
 };
@@ -97,6 +100,8 @@ struct checkpoint_status {
   std::string last_failure{};            ///< in words
   std::chrono::nanoseconds under_way{};  ///< for how long one has been; zero: none is
   std::string waits_for{};               ///< the first operator that has not saved its state for it
+  std::string saved_to{};                ///< the last savepoint; empty: none
+  std::string save_failure{};            ///< why there is no newer one, in words
 
   struct part {
     std::string name;
@@ -131,6 +136,10 @@ class checkpoint_coordinator {
   /// The same, or right after the one under way.
   void request(timestamp now);
 
+  /// The next complete checkpoint, of the one under way if there is one, is copied to `directory`.
+  /// False when another copy is wanted already, or everything has ended.
+  bool save_next(std::string directory, timestamp now);
+
   /// The state of an instance at the barrier.
   void acknowledge(const subtask& who, std::uint64_t id, std::string state);
 
@@ -149,6 +158,7 @@ class checkpoint_coordinator {
 
   void settle(std::unique_lock<std::mutex>& lock);
   void store_now(checkpoint what);
+  void save_newest(const std::string& directory);
   void store_in_background();
 
   std::shared_ptr<checkpoint_storage> storage_;
@@ -168,6 +178,7 @@ class checkpoint_coordinator {
   std::uint64_t last_id_;
   std::optional<checkpoint> to_store_;
   bool again_ = false;
+  std::string save_to_;
   bool closing_ = false;
   checkpoint_status status_;
   std::thread writer_;

@@ -40,7 +40,7 @@ class checkpoint_directory final : public checkpoint_storage {
 
   /// Copies the newest into a directory of its own, where it is never removed and from where a
   /// pipeline can be restored. \throws std::system_error
-  void save_newest(const std::string& directory);
+  void save_newest(const std::string& directory) override;
 
   checkpoint_store& files() noexcept { return *store_; }
 

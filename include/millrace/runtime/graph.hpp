@@ -134,6 +134,7 @@ class graph_node {
   bool parallel = false;  ///< one instance per worker instead of one
   bool collects_dead_letters = false;
   domain_id domain = no_domain;
+  bool keyed_state = false;  ///< keeps state per key
   std::vector<graph_edge> inputs;
   std::vector<std::pair<std::string, std::string>> properties;  ///< for the plan, in words
   struct side {

@@ -1,19 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <millrace/base/time_format.hpp>
 #include <millrace/dashboard/dashboard.hpp>
 #include <millrace/dashboard/detail/site.hpp>
 #include <millrace/dsl/pipeline.hpp>
 
+#include <chrono>
+#include <string>
 #include <utility>
 
 namespace millrace {
 
 namespace detail {
 
-MILLRACE_DECL observed_pipeline observe(pipeline& p) {
-  const auto savepoint = [&p]() -> result<std::string> {
-    if (p.checkpoint_now()) return std::string("a checkpoint has begun");
+/// "DIRECTORY/savepoint-2026-03-01T101500.123456Z"
+MILLRACE_DECL std::string savepoint_place(const std::string& directory) {
+  auto time = format_time(std::chrono::time_point_cast<duration>(std::chrono::system_clock::now()));
+  std::erase(time, ':');
+  return directory + "/savepoint-" + time;
+}
+
+MILLRACE_DECL observed_pipeline observe(pipeline& p, const std::string& savepoints) {
+  const auto savepoint = [&p, savepoints]() -> result<std::string> {
+    if (savepoints.empty()) {
+      if (p.checkpoint_now()) return std::string("a checkpoint has begun");
+    } else if (auto place = savepoint_place(savepoints); p.save_to(place)) {
+      return place;
+    }
     return {errc::unavailable, "none was begun: one is under way, or the pipeline keeps none"};
   };
   return {[&p] { return p.status(); }, [&p] { return p.plan(); }, [&p] { p.stop(); }, savepoint,
@@ -32,7 +46,7 @@ MILLRACE_DECL net::http_server_options server_options_of(const dashboard_options
 }  // namespace detail
 
 MILLRACE_DECL dashboard::dashboard(pipeline& p, dashboard_options options)
-    : dashboard(detail::observe(p), std::move(options)) {}
+    : dashboard(detail::observe(p, options.savepoints), dashboard_options(options)) {}
 
 MILLRACE_DECL dashboard::dashboard(observed_pipeline what, dashboard_options options)
     : site_(std::make_unique<site>(std::move(what), options)) {
@@ -43,7 +57,7 @@ MILLRACE_DECL dashboard::dashboard(observed_pipeline what, dashboard_options opt
 }
 
 MILLRACE_DECL dashboard::dashboard(pipeline& p, io_executor& executor, dashboard_options options)
-    : site_(std::make_unique<site>(detail::observe(p), options)) {
+    : site_(std::make_unique<site>(detail::observe(p, options.savepoints), options)) {
   auto server = detail::server_options_of(options);
   server.task = [s = site_.get()] { s->sample(); };
   server_ = std::make_unique<net::http_server>(

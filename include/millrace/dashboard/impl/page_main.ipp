@@ -42,10 +42,12 @@ function checkpointsText(all) {
   if (all === null) return '';
   const failed = all.failed === 0 ? '' : `, ${countText(all.failed)} failed`;
   const now = all.under_way === 0 ? '' : ', one is under way';
+  const saved = all.save_failure !== '' ? '; no savepoint: ' + all.save_failure
+    : all.saved_to !== '' ? '; saved to ' + all.saved_to : '';
   if (all.completed === 0) return 'No checkpoint yet' + failed + now;
   const last = `Checkpoint ${all.last_id}, ${secondsText(all.age)} old`;
   return `${last}: ${bytesText(all.last_bytes)} in ${secondsText(all.last_seconds)}; ` +
-    `${countText(all.completed)} complete` + failed + now;
+    `${countText(all.completed)} complete` + failed + now + saved;
 }
 
 function show() {

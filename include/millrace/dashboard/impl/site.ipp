@@ -240,7 +240,7 @@ MILLRACE_DECL net::http_served_response dashboard::site::change(const request& r
   if (!what_.savepoint) return {.status = 501, .body = "this pipeline keeps no checkpoints\n"};
   const auto made = what_.savepoint();
   if (!made) return {.status = 503, .body = made.error().to_string() + "\n"};
-  return {.status = 200, .body = *made + "\n"};
+  return {.status = 202, .body = *made + "\n"};
 }
 
 }  // namespace millrace

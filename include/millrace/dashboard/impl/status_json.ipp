@@ -93,7 +93,8 @@ MILLRACE_DECL void write_checkpoints(json_writer& w, const checkpoint_status& s)
   w.member("last_id", s.last_id).member("last_bytes", s.last_bytes);
   w.member("last_seconds", json_seconds(s.last_took)).member("age", json_seconds(s.age));
   w.member("every", json_seconds(s.every)).member("under_way", json_seconds(s.under_way));
-  w.member("last_failure", s.last_failure).end_object();
+  w.member("last_failure", s.last_failure).member("saved_to", s.saved_to);
+  w.member("save_failure", s.save_failure).end_object();
 }
 
 MILLRACE_DECL std::string_view state_text(const pipeline_status& s) {

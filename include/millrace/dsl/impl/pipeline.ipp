@@ -64,6 +64,15 @@ MILLRACE_DECL bool pipeline::checkpoint_now() {
       std::chrono::time_point_cast<duration>(std::chrono::system_clock::now()));
 }
 
+MILLRACE_DECL bool pipeline::save_to(std::string directory) {
+  if (ended()) return false;
+  auto* work = running();
+  if (work == nullptr || work->checkpoints() == nullptr) return false;
+  return work->checkpoints()->save_next(
+      std::move(directory),
+      std::chrono::time_point_cast<duration>(std::chrono::system_clock::now()));
+}
+
 MILLRACE_DECL void pipeline::run() {
   start();
   wait();
@@ -164,6 +173,17 @@ inline plan_route route_of(const graph_node& from, const graph_node& to, const g
   return edge.route == routing::broadcast ? plan_route::broadcast : plan_route::same_thread;
 }
 
+/// The first `key_by` of a node's domain: all parts of a domain share its keys.
+inline std::string keys_of(const graph& nodes, node_id id) {
+  const auto& domains = nodes.domains();
+  const auto mine = domains[nodes.node(id).domain];
+  for (node_id k = 0; k < id; ++k) {
+    const auto& node = nodes.node(k);
+    if (node.domain != no_domain && domains[node.domain] == mine) return node.name;
+  }
+  return {};
+}
+
 }  // namespace detail
 
 MILLRACE_DECL pipeline_plan pipeline::plan() const {
@@ -171,8 +191,9 @@ MILLRACE_DECL pipeline_plan pipeline::plan() const {
   const auto& nodes = core_.nodes();
   for (node_id id = 0; id < nodes.size(); ++id) {
     const auto& node = nodes.node(id);
-    plan_node out{node.name, node.kind,      node.parallel ? workers_ : 1, node.domain != no_domain,
-                  {},        node.properties};
+    plan_node out{node.name,        node.kind, node.parallel ? workers_ : 1,
+                  node.keyed_state, {},        node.properties};
+    if (node.keyed_state) out.properties.emplace_back("keys of", detail::keys_of(nodes, id));
     for (const auto& edge : node.inputs) {
       const auto& from = nodes.node(edge.from);
       out.inputs.push_back({edge.from, edge.port == 0 ? "" : from.sides[edge.port - 1].name,

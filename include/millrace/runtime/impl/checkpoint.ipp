@@ -5,9 +5,15 @@
 
 #include <algorithm>
 #include <exception>
+#include <system_error>
 #include <utility>
 
 namespace millrace {
+
+MILLRACE_DECL void checkpoint_storage::save_newest(const std::string&) {
+  throw std::system_error(make_error_code(errc::not_supported),
+                          "this storage keeps no checkpoints apart");
+}
 
 MILLRACE_DECL checkpoint_coordinator::checkpoint_coordinator(
     std::shared_ptr<checkpoint_storage> storage, checkpoint_options options, std::string pipeline,
@@ -69,6 +75,20 @@ MILLRACE_DECL void checkpoint_coordinator::request(timestamp now) {
   trigger(now);
 }
 
+MILLRACE_DECL bool checkpoint_coordinator::save_next(std::string directory, timestamp now) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!save_to_.empty()) return false;
+    save_to_ = std::move(directory);
+    if (current_ || to_store_) return true;
+  }
+  if (trigger(now)) return true;
+  const std::lock_guard lock(mutex_);
+  const bool begun = current_ || to_store_;  // by somebody else meanwhile
+  if (!begun) save_to_.clear();
+  return begun;
+}
+
 MILLRACE_DECL void checkpoint_coordinator::acknowledge(const subtask& who, std::uint64_t id,
                                                        std::string state) {
   std::unique_lock lock(mutex_);
@@ -119,10 +139,12 @@ MILLRACE_DECL void checkpoint_coordinator::store_now(checkpoint what) {
   std::uint64_t bytes = 0;
   for (const auto& s : what.states) bytes += s.bytes.size();
   bool again = false;
+  std::string save_to;
   {
     const std::lock_guard lock(mutex_);
     to_store_.reset();
     again = std::exchange(again_, false);
+    save_to = std::exchange(save_to_, {});
     if (failure.empty()) {
       completed_at_ = std::chrono::steady_clock::now();
       status_.failed_since = 0;
@@ -137,16 +159,31 @@ MILLRACE_DECL void checkpoint_coordinator::store_now(checkpoint what) {
     } else {
       ++status_.failed;
       ++status_.failed_since;
+      if (!save_to.empty()) status_.save_failure = failure;
       status_.last_failure = failure;
     }
   }
   if (failure.empty()) {
     announce(what.id);
+    if (!save_to.empty()) save_newest(save_to);
   } else {
     log_.error("checkpoints", "checkpoint " + std::to_string(what.id) +
                                   " could not be stored, the one before stays valid: " + failure);
   }
   if (again) trigger(what.taken);
+}
+
+MILLRACE_DECL void checkpoint_coordinator::save_newest(const std::string& directory) {
+  std::string failure;
+  try {
+    storage_->save_newest(directory);
+  } catch (const std::exception& e) {
+    failure = e.what();
+    log_.error("checkpoints", "no savepoint in '" + directory + "': " + failure);
+  }
+  const std::lock_guard lock(mutex_);
+  status_.save_failure = failure;
+  if (failure.empty()) status_.saved_to = directory;
 }
 
 MILLRACE_DECL void checkpoint_coordinator::store_in_background() {
