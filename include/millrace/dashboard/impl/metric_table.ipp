@@ -229,6 +229,10 @@ inline constexpr metric_description metric_table[] = {
      "Time the last group took to become durable.", "journal_last_commit_us", 1e-6},
     {"millrace_operator_journal_most_commit_seconds", gauge_type, own_metric,
      "The longest time a group has taken.", "journal_most_commit_us", 1e-6},
+    {"millrace_operator_journal_behind", gauge_type, own_metric,
+     "Records in the journal that have not been read from it.", "journal_behind"},
+    {"millrace_operator_lost_total", counter_type, own_metric,
+     "Records of a journal that could not be read, because they were damaged or removed.", "lost"},
     {"millrace_operator_journal_status", gauge_type, own_metric,
      "0: open, 1: the disk is full, 2: failed, 3: closed.", "journal_status"},
 };
