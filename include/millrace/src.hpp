@@ -57,6 +57,7 @@
 #include <millrace/dashboard/impl/stall.ipp>
 #include <millrace/dashboard/impl/status_json.ipp>
 #include <millrace/dsl/impl/pipeline.ipp>
+#include <millrace/dsl/impl/pipeline_restart.ipp>
 #include <millrace/dsl/impl/plan_words.ipp>
 #include <millrace/net/impl/dial.ipp>
 #include <millrace/net/impl/gzip.ipp>

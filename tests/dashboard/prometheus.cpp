@@ -111,6 +111,7 @@ TEST_CASE(
   CHECK(has_line(text, R"(millrace_worker_busy_seconds_total{pipeline="city",worker="0"} 2.5)"));
   CHECK(has_line(text, R"(millrace_pipeline_running{pipeline="city"} 1)"));
   CHECK(has_line(text, R"(millrace_pipeline_age_seconds{pipeline="city"} 90)"));
+  CHECK(has_line(text, R"(millrace_pipeline_restarts_total{pipeline="city"} 0)"));
   const std::string score = R"({pipeline="city",operator="score",worker="1"} )";
   CHECK(has_line(text, "millrace_operator_watermark_timestamp_seconds" + score + "990.5"));
   CHECK(has_line(text, "millrace_operator_watermark_lag_seconds" + score + "9.5"));

@@ -6,6 +6,7 @@
 
 #include <millrace/base/config.hpp>
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -54,6 +55,18 @@ struct error {
     return message + ": " + code.message();
   }
 };
+
+/// What an exception says; empty for none.
+inline std::string in_words(const std::exception_ptr& failure) {
+  if (!failure) return {};
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "unknown exception";
+  }
+}
 
 /// A pipeline, or an option of one of its parts, that cannot work. Thrown before any record flows;
 /// `what()` names the part and the fix.

@@ -12,11 +12,15 @@
 #include <millrace/runtime/drivers.hpp>
 #include <millrace/runtime/execution.hpp>
 #include <millrace/runtime/plan.hpp>
+#include <millrace/runtime/restart.hpp>
 #include <millrace/runtime/stalls.hpp>
 #include <millrace/runtime/status.hpp>
 #include <millrace/runtime/tracing.hpp>
 
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -76,6 +80,13 @@ class pipeline {
   /// ui.perfetto.dev or chrome://tracing. \throws topology_error for options that cannot work
   pipeline& trace_to(trace_options options);
 
+  /// What `run`, or `wait`, does when the pipeline has failed: it tears everything down, waits as
+  /// the policy says, and starts again from the newest checkpoint (without checkpoints from
+  /// nothing), until the policy gives up; then it throws the last error. Not after `stop` or
+  /// `cancel`. On an executor or on threads of its own, and in simulations.
+  /// \throws topology_error for options that make no sense
+  pipeline& restart(restart_policy policy);
+
   /// Begins a checkpoint now; false when one is under way, nothing runs, or none are taken.
   bool checkpoint_now();
 
@@ -131,7 +142,18 @@ class pipeline {
  private:
   void refuse_second_start() const;
   void launch(driver& on);
-  execution* running() const;
+  void on_end();
+  std::optional<std::chrono::nanoseconds> delay_of_restart(const std::exception_ptr& failure);
+  bool pause(std::chrono::nanoseconds delay);
+  bool start_again(std::chrono::nanoseconds delay);
+  void check_restartable() const;
+
+  /// Calls `f(execution&)` if there is one; nothing takes it away meanwhile.
+  template <class F>
+  void with_running(F&& f) const {
+    const std::lock_guard lock(mutex_);
+    if (execution_) f(*execution_);
+  }
 
   std::string name_;
   pipeline_core core_;
@@ -143,16 +165,22 @@ class pipeline {
   std::shared_ptr<checkpoint_storage> storage_;
   checkpoint_options checkpoint_options_;
   std::optional<trace_options> trace_;
+  restart_decision restart_;
+  std::uint64_t restarts_ = 0;
+  std::string last_restart_;
+  std::function<std::unique_ptr<driver>()> make_driver_;
   std::unique_ptr<driver> driver_;
   driver* running_on_ = nullptr;
   std::unique_ptr<execution> execution_;
   mutable std::mutex mutex_;
   std::condition_variable ended_;
   bool has_ended_ = false;
+  bool asked_to_end_ = false;  // by stop or cancel
 };
 
 }  // namespace millrace
 
 #if defined(MILLRACE_HEADER_ONLY)
 #include <millrace/dsl/impl/pipeline.ipp>
+#include <millrace/dsl/impl/pipeline_restart.ipp>
 #endif

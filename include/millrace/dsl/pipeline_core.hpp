@@ -60,14 +60,23 @@ class pipeline_core {
 /// A factory that makes one instance per worker from a prototype: copies it where it can be copied,
 /// moves it into the only instance where not.
 template <class Prototype, class F>
-auto from_prototype(Prototype prototype, F make) {
-  return [prototype = std::move(prototype), make](build_context& context) mutable {
-    if constexpr (std::is_copy_constructible_v<Prototype>) {
+struct prototype_factory {
+  static constexpr bool reusable = std::is_copy_constructible_v<Prototype>;
+
+  auto operator()(build_context& context) {
+    if constexpr (reusable) {
       return make(Prototype(prototype), context);
     } else {
       return make(std::move(prototype), context);
     }
-  };
+  }
+
+  Prototype prototype;
+  F make;
+};
+template <class Prototype, class F>
+auto from_prototype(Prototype prototype, F make) {
+  return prototype_factory<Prototype, F>{std::move(prototype), std::move(make)};
 }
 
 }  // namespace millrace

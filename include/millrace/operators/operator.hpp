@@ -300,7 +300,7 @@ class operator_subtask final : public subtask {
   }
 
   void on_barrier(std::size_t input, std::uint64_t id) {
-    if (finished()) return;  // it has sent its end; an auxiliary input goes on
+    if (finished()) return;  // only an auxiliary input still goes on
     if (alignment_.arrive(input, id)) return cut();
     paused_[input] = block_input(input);
   }
@@ -364,19 +364,7 @@ class operator_subtask final : public subtask {
     return true;
   }
 
-  template <class F>
-  void guarded(F&& work) {
-    try {
-      work();
-    } catch (...) {
-      rethrow_named();
-    }
-  }
-
-  void flush() {
-    out_.flush();
-    flush_sides();
-  }
+  void flush() { out_.flush(), flush_sides(); }
   void send(const control& element) {
     out_.send(element);
     send_to_sides(element);

@@ -284,6 +284,16 @@ class subtask {
     }
   }
 
+  /// Calls `work()`; what it throws goes on under this operator's name.
+  template <class F>
+  void guarded(F&& work) {
+    try {
+      work();
+    } catch (...) {
+      rethrow_named();
+    }
+  }
+
   void mark_finished() {
     if (finished()) return;
     finished_.set(1);

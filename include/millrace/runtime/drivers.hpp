@@ -9,6 +9,7 @@
 #include <millrace/base/log.hpp>
 #include <millrace/runtime/execution.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -30,6 +31,10 @@ class driver {
 
   /// Whether time is the real one; in a simulation nothing may happen on other threads.
   virtual bool real_time() const noexcept { return true; }
+
+  /// After `join`: time passes, `delay` of it, and then it can be asked for seats and started
+  /// again. False when it cannot.
+  virtual bool renew(std::chrono::nanoseconds /*delay*/) { return false; }
 
   /// Waits until all workers have left. Not to be called on a worker's thread.
   virtual void join() = 0;

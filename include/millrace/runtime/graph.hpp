@@ -124,6 +124,10 @@ class graph_node {
 
   virtual std::unique_ptr<subtask> make(build_context& context) = 0;
 
+  /// Whether instances can be made again, for a restart: not when it has given away what cannot be
+  /// copied.
+  virtual bool reusable() const noexcept { return true; }
+
   /// The sending end of a `by_key` edge into this node.
   virtual std::unique_ptr<subtask> make_partitioner(std::vector<std::shared_ptr<void>>) {
     return nullptr;
@@ -152,6 +156,10 @@ class made_node final : public graph_node {
   made_node(std::string what, std::string called, Make make)
       : graph_node(std::move(what), std::move(called)), make_(std::move(make)) {}
   std::unique_ptr<subtask> make(build_context& context) override { return make_(context); }
+  bool reusable() const noexcept override {
+    if constexpr (requires { Make::reusable; }) return Make::reusable;
+    return true;
+  }
 
  private:
   Make make_;

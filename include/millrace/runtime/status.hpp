@@ -66,7 +66,9 @@ struct pipeline_status {
   bool started = false;
   bool stopping = false;
   bool ended = false;
-  std::string failure;  ///< the error that ended it, in words; empty: none
+  std::string failure;         ///< the error that ended it, in words; empty: none
+  std::uint64_t restarts = 0;  ///< after failures, by the restart policy
+  std::string last_restart;    ///< the error that was the reason of the last one
   std::vector<worker_status> workers;
   std::vector<operator_status> operators;  ///< worker by worker, in the order of the graph
   checkpoint_status checkpoints;

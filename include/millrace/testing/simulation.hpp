@@ -36,6 +36,7 @@ class simulation final : public driver {
   std::vector<worker_seat> seats() override;
   void start(execution& work, std::function<void()> on_end) override;
   bool real_time() const noexcept override { return false; }
+  bool renew(std::chrono::nanoseconds delay) override;
 
   /// Runs to the end; time jumps to the next timer whenever nothing else is left to do.
   /// \throws std::logic_error when there is no timer either: the pipeline would wait for ever

@@ -27,6 +27,8 @@ inline constexpr metric_description metric_table[] = {
      "1 once it was asked to stop: sources have ended, the rest drains."},
     {"millrace_pipeline_failed", gauge_type, of_pipeline, "1 when an error has ended it."},
     {"millrace_pipeline_age_seconds", gauge_type, of_pipeline, "Time since the start."},
+    {"millrace_pipeline_restarts_total", counter_type, of_pipeline,
+     "Restarts after failures, by the restart policy."},
 
     {"millrace_worker_busy_seconds_total", counter_type, of_worker,
      "Time the worker spent in operators."},

@@ -140,6 +140,7 @@ MILLRACE_DECL std::optional<double> prometheus_value(std::string_view name,
 }
 
 MILLRACE_DECL double prometheus_value(std::string_view name, const pipeline_status& s) {
+  if (name == "millrace_pipeline_restarts_total") return static_cast<double>(s.restarts);
   if (name == "millrace_pipeline_running") return s.started && !s.ended ? 1 : 0;
   if (name == "millrace_pipeline_stopping") return s.stopping && !s.ended ? 1 : 0;
   if (name == "millrace_pipeline_failed") return s.failure.empty() ? 0 : 1;

@@ -10,7 +10,7 @@ namespace millrace {
 MILLRACE_DECL pipeline::pipeline(std::string name) : name_(std::move(name)) {}
 
 MILLRACE_DECL pipeline::~pipeline() {
-  if (running_on_ == nullptr) return;
+  if (running_on_ == nullptr || !execution_) return;
   execution_->cancel();
   running_on_->join();
 }
@@ -58,19 +58,25 @@ MILLRACE_DECL pipeline& pipeline::trace_to(trace_options options) {
 }
 
 MILLRACE_DECL bool pipeline::checkpoint_now() {
-  auto* work = running();
-  if (work == nullptr || work->checkpoints() == nullptr) return false;
-  return work->checkpoints()->trigger(
-      std::chrono::time_point_cast<duration>(std::chrono::system_clock::now()));
+  bool begun = false;
+  with_running([&](execution& work) {
+    if (work.checkpoints() == nullptr) return;
+    begun = work.checkpoints()->trigger(
+        std::chrono::time_point_cast<duration>(std::chrono::system_clock::now()));
+  });
+  return begun;
 }
 
 MILLRACE_DECL bool pipeline::save_to(std::string directory) {
   if (ended()) return false;
-  auto* work = running();
-  if (work == nullptr || work->checkpoints() == nullptr) return false;
-  return work->checkpoints()->save_next(
-      std::move(directory),
-      std::chrono::time_point_cast<duration>(std::chrono::system_clock::now()));
+  bool begun = false;
+  with_running([&](execution& work) {
+    if (work.checkpoints() == nullptr) return;
+    begun = work.checkpoints()->save_next(
+        std::move(directory),
+        std::chrono::time_point_cast<duration>(std::chrono::system_clock::now()));
+  });
+  return begun;
 }
 
 MILLRACE_DECL void pipeline::run() {
@@ -80,13 +86,15 @@ MILLRACE_DECL void pipeline::run() {
 
 MILLRACE_DECL void pipeline::start() {
   refuse_second_start();
-  driver_ = make_thread_driver(workers_, log_);
+  make_driver_ = [this] { return make_thread_driver(workers_, log_); };
+  driver_ = make_driver_();
   launch(*driver_);
 }
 
 MILLRACE_DECL void pipeline::start(io_executor& executor) {
   refuse_second_start();
-  driver_ = make_executor_driver(executor, workers_, log_);
+  make_driver_ = [this, executor] { return make_executor_driver(executor, workers_, log_); };
+  driver_ = make_driver_();
   launch(*driver_);
 }
 
@@ -100,6 +108,7 @@ MILLRACE_DECL void pipeline::refuse_second_start() const {
 }
 
 MILLRACE_DECL void pipeline::launch(driver& on) {
+  if (restart_.any()) check_restartable();
   auto made =
       std::make_unique<execution>(core_.nodes(), name_, on.seats(), ring_batches_, dead_letters_);
   if (storage_) {
@@ -117,31 +126,21 @@ MILLRACE_DECL void pipeline::launch(driver& on) {
     const std::lock_guard lock(mutex_);
     execution_ = std::move(made);
   }
-  on.start(*execution_, [this] {
-    if (auto* recorder = execution_->recorder()) recorder->finish();
-    const std::lock_guard lock(mutex_);
-    has_ended_ = true;
-    ended_.notify_all();
-  });
-}
-
-MILLRACE_DECL execution* pipeline::running() const {
-  const std::lock_guard lock(mutex_);
-  return execution_.get();
+  on.start(*execution_, [this] { on_end(); });
 }
 
 MILLRACE_DECL void pipeline::stop() {
-  if (auto* work = running()) work->stop();
+  with_running([](execution& work) { work.stop(); });
+  const std::lock_guard lock(mutex_);
+  asked_to_end_ = true;
+  ended_.notify_all();
 }
 
 MILLRACE_DECL void pipeline::cancel() {
-  if (auto* work = running()) work->cancel();
-}
-
-MILLRACE_DECL void pipeline::wait() {
-  if (!execution_) throw topology_error("the pipeline \"" + name_ + "\" has not been started");
-  running_on_->join();
-  if (const auto failure = execution_->failure()) std::rethrow_exception(failure);
+  with_running([](execution& work) { work.cancel(); });
+  const std::lock_guard lock(mutex_);
+  asked_to_end_ = true;
+  ended_.notify_all();
 }
 
 MILLRACE_DECL bool pipeline::ended() const {
@@ -150,16 +149,20 @@ MILLRACE_DECL bool pipeline::ended() const {
 }
 
 MILLRACE_DECL pipeline_status pipeline::status() const {
-  const auto* work = running();
-  auto all = work != nullptr ? work->status() : pipeline_status{};
+  pipeline_status all;
+  with_running([&](const execution& work) { all = work.status(); });
+  const std::lock_guard lock(mutex_);
   all.name = name_;
-  all.ended = ended();
+  all.ended = has_ended_;
+  all.restarts = restarts_;
+  all.last_restart = last_restart_;
   return all;
 }
 
 MILLRACE_DECL std::vector<stall> pipeline::explain_stall(std::chrono::nanoseconds at_least) const {
-  const auto* work = running();
-  return work != nullptr ? explain_stalls(*work, at_least) : std::vector<stall>{};
+  std::vector<stall> all;
+  with_running([&](const execution& work) { all = explain_stalls(work, at_least); });
+  return all;
 }
 
 namespace detail {

@@ -305,17 +305,6 @@ inline operator_status status_of(const subtask& task, double ns_per_tick) {
   return s;
 }
 
-inline std::string in_words(const std::exception_ptr& failure) {
-  if (!failure) return {};
-  try {
-    std::rethrow_exception(failure);
-  } catch (const std::exception& e) {
-    return e.what();
-  } catch (...) {
-    return "unknown exception";
-  }
-}
-
 }  // namespace detail
 
 MILLRACE_DECL pipeline_status execution::status() const {
@@ -330,7 +319,7 @@ MILLRACE_DECL pipeline_status execution::status() const {
   all.age = age;
   all.started = true;
   all.stopping = stopping();
-  all.failure = detail::in_words(failure());
+  all.failure = in_words(failure());
   all.last_dead_letters = recent_.read();
   if (checkpoints_) all.checkpoints = checkpoints_->status();
   if (recorder_) all.trace = recorder_->status();

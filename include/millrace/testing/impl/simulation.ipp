@@ -203,6 +203,21 @@ MILLRACE_DECL void simulation::run_to_end() {
   }
 }
 
+MILLRACE_DECL bool simulation::renew(std::chrono::nanoseconds delay) {
+  auto& s = *state_;
+  s.work = nullptr;
+  s.on_end = {};
+  s.clock.monotonic += delay;
+  s.clock.wall += std::chrono::duration_cast<duration>(delay);
+  for (auto& env : s.environments) {
+    env = std::make_unique<detail::virtual_environment>(s.clock, s.random(), s.options.log);
+  }
+  std::fill(s.left.begin(), s.left.end(), 0);
+  std::fill(s.stopped.begin(), s.stopped.end(), 0);
+  s.ended = false;
+  return true;
+}
+
 MILLRACE_DECL void simulation::jump_wall_clock(duration d) { state_->clock.wall += d; }
 MILLRACE_DECL timestamp simulation::now() const { return state_->clock.wall; }
 MILLRACE_DECL bool simulation::ended() const { return state_->ended; }
