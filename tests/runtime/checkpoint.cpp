@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checkpoints on real threads, and what happens when they cannot be stored or do not fit.
 
+#include <millrace/codec/json.hpp>
+#include <millrace/codec/text.hpp>
+#include <millrace/connectors/file.hpp>
 #include <millrace/connectors/memory.hpp>
 #include <millrace/millrace.hpp>
+#include <millrace/testing/simulation.hpp>
 
 #include "catch.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <boost/describe.hpp>
 
@@ -27,6 +32,11 @@ struct tally {
   std::int64_t n = 0;
 };
 BOOST_DESCRIBE_STRUCT(tally, (), (sum, n))
+
+struct parsed {
+  int value = 0;
+};
+BOOST_DESCRIBE_STRUCT(parsed, (), (value))
 
 /// Numbers from 0, at most `per_poll` at a time; remembers its position.
 struct number_source {
@@ -130,6 +140,31 @@ TEST_CASE("a pipeline on threads that is cancelled again and again ends with exa
       CHECK(out->by_key[key].sum == t.sum);
       CHECK(out->by_key[key].n == t.n);
     }
+  }
+}
+
+TEST_CASE("dead letters into a sink that commits under checkpoints end with the pipeline") {
+  for (const std::size_t workers : {1U, 2U}) {
+    INFO(workers << " workers");
+    const testing::temporary_directory directory;
+    testing::simulation sim({.workers = workers, .seed = 5});
+    pipeline p("letters");
+    p.parallelism(workers).checkpoint_to(std::make_shared<memory_checkpoints>(), {.every = 1h});
+    memory::sink<int> out;
+    p.source("texts", file::source{{.path = directory.write("in.txt", "{\"value\":1}\nno JSON\n")}})
+        .decode<parsed>(json)
+        .key_by([](const parsed& v) { return v.value; })
+        .process<int>("count", [](const parsed& v, tally&, auto& ctx) { ctx.emit(v.value); })
+        .to("out", out);
+    p.dead_letters()
+        .map([](const dead_letter& d) { return d.payload; })
+        .to("dead", file::sink{{.path = directory.file("dead.txt")}, plain_text});
+    p.start(sim);
+    sim.advance(10s);  // less than the interval: it asks for its last checkpoint
+    REQUIRE(sim.ended());
+    CHECK(out.values() == std::vector<int>{1});
+    CHECK(directory.read("dead.txt") == "no JSON\n");
+    CHECK(p.status().checkpoints.completed >= 1);
   }
 }
 

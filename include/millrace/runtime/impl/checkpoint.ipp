@@ -49,7 +49,7 @@ MILLRACE_DECL bool checkpoint_coordinator::trigger(timestamp now) {
   bool anybody = false;
   for (const auto& m : members_) {
     const bool gone = finished_.contains(m.task) && !m.task->injects_barriers();
-    anybody = anybody || (!finished_.contains(m.task) && !m.collector);
+    anybody = anybody || !finished_.contains(m.task);
     if (!gone && !m.collector) missing_.insert(m.task);
   }
   if (!anybody) return false;

@@ -223,7 +223,12 @@ MILLRACE_DECL bool execution::settled(std::size_t w) {
       if (all_reached(2) && dead_letters_) dead_letters_->close();
     }
   }
-  return stage_[w] == 2 && me.finished(task_role::collector);
+  if (stage_[w] == 2 && me.finished(task_role::collector)) {
+    stage_[w] = 3;
+    if (all_reached(3)) wake_all();
+  }
+  // The last checkpoint of a collector needs the sources of all workers.
+  return stage_[w] == 3 && (!checkpoints_ || all_reached(3));
 }
 
 MILLRACE_DECL void execution::stop() {
