@@ -8,8 +8,8 @@ cd "$(dirname "$0")/../include"
 // SPDX-License-Identifier: Apache-2.0
 /// \file
 /// All compiled parts of the library, for projects that do not build it with CMake: include this
-/// file in exactly one source file of the program, and link simdjson, fmt and OpenSSL. Written by
-/// .ci/update-src.sh.
+/// file in exactly one source file of the program, and link simdjson, fmt and OpenSSL. Optional
+/// components come along when their macro is defined. Written by .ci/update-src.sh.
 #pragma once
 
 #if defined(MILLRACE_HEADER_ONLY)
@@ -17,6 +17,7 @@ cd "$(dirname "$0")/../include"
 #endif
 
 TEXT
-  find millrace -name '*.ipp' | LC_ALL=C sort | sed 's/.*/#include <&>/'
+  find millrace -name '*.ipp' | LC_ALL=C sort | sed -E -e 's/.*/#include <&>/' \
+    -e 's|.*<millrace/connectors/(sqlite\|postgresql)/.*|#if defined(MILLRACE_WITH_\U\1\E)\n&\n#endif|'
 } >millrace/src.hpp.new
 mv millrace/src.hpp.new millrace/src.hpp

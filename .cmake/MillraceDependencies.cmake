@@ -6,12 +6,15 @@ set(MILLRACE_BOOST_INCLUDE_DIR "" CACHE PATH
     "Folder that holds boost/version.hpp of Boost >= 1.81; empty: the environment variable of that \
 name, or a search")
 
-# Optional components: what each needs beside the core, and the folder of include/millrace it owns.
-#   set(MILLRACE_OPTIONAL_COMPONENTS sqlite)
-#   set(MILLRACE_sqlite_FOLDER connectors/sqlite)
-#   set(MILLRACE_sqlite_PACKAGE SQLite3 3.34 libsqlite3-dev)   # CMake's name, least version, Debian's
-#   set(MILLRACE_sqlite_TARGET SQLite::SQLite3)
-set(MILLRACE_OPTIONAL_COMPONENTS "")
+# Optional components: what each needs beside the core (CMake's name of the package, its least
+# version, Debian's name; its target), and the folder of include/millrace it owns.
+set(MILLRACE_OPTIONAL_COMPONENTS sqlite postgresql)
+set(MILLRACE_sqlite_FOLDER connectors/sqlite)
+set(MILLRACE_sqlite_PACKAGE SQLite3 3.26 libsqlite3-dev)
+set(MILLRACE_sqlite_TARGET SQLite::SQLite3)
+set(MILLRACE_postgresql_FOLDER connectors/postgresql)
+set(MILLRACE_postgresql_PACKAGE PostgreSQL 12 libpq-dev)
+set(MILLRACE_postgresql_TARGET PostgreSQL::PostgreSQL)
 
 # Ends the configuration, or makes find_package(millrace) fail, with the reason.
 macro(millrace_missing text)

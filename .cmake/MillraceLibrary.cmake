@@ -7,8 +7,27 @@ set(MILLRACE_DEPENDENCIES
 
 # Components that need more than the core's packages; the core is everything outside their folders.
 # They are described in MillraceDependencies.cmake and built when named here.
-set(MILLRACE_COMPONENTS "" CACHE STRING
-    "Optional components to build (known: ${MILLRACE_OPTIONAL_COMPONENTS})")
+set(millrace_components_default "")
+if(PROJECT_IS_TOP_LEVEL)
+  set(millrace_components_default auto)
+endif()
+set(MILLRACE_COMPONENTS "${millrace_components_default}" CACHE STRING
+    "Optional components to build (known: ${MILLRACE_OPTIONAL_COMPONENTS}); auto: those whose \
+libraries are found")
+if(MILLRACE_COMPONENTS STREQUAL "auto")
+  set(MILLRACE_COMPONENTS "")
+  foreach(component IN LISTS MILLRACE_OPTIONAL_COMPONENTS)
+    list(GET MILLRACE_${component}_PACKAGE 0 package)
+    list(GET MILLRACE_${component}_PACKAGE 1 least)
+    list(GET MILLRACE_${component}_PACKAGE 2 debian)
+    find_package(${package} ${least} QUIET)
+    if(TARGET ${MILLRACE_${component}_TARGET})
+      list(APPEND MILLRACE_COMPONENTS ${component})
+    else()
+      message(STATUS "millrace: without the component ${component}; it needs ${debian}")
+    endif()
+  endforeach()
+endif()
 
 # Sets `out` to the translation units of the .ipp files whose path matches `pattern`, made on the fly.
 function(millrace_units out pattern)

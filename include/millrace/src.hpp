@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
 /// All compiled parts of the library, for projects that do not build it with CMake: include this
-/// file in exactly one source file of the program, and link simdjson, fmt and OpenSSL. Written by
-/// .ci/update-src.sh.
+/// file in exactly one source file of the program, and link simdjson, fmt and OpenSSL. Optional
+/// components come along when their macro is defined. Written by .ci/update-src.sh.
 #pragma once
 
 #if defined(MILLRACE_HEADER_ONLY)
@@ -40,6 +40,19 @@
 #include <millrace/connectors/impl/mqtt_sink.ipp>
 #include <millrace/connectors/impl/mqtt_source.ipp>
 #include <millrace/connectors/impl/mqtt_source_options.ipp>
+#include <millrace/connectors/impl/sql_column.ipp>
+#include <millrace/connectors/impl/sql_options.ipp>
+#include <millrace/connectors/impl/sql_store.ipp>
+#include <millrace/connectors/impl/sql_table_writer.ipp>
+#if defined(MILLRACE_WITH_POSTGRESQL)
+#include <millrace/connectors/postgresql/impl/database.ipp>
+#endif
+#if defined(MILLRACE_WITH_POSTGRESQL)
+#include <millrace/connectors/postgresql/impl/session.ipp>
+#endif
+#if defined(MILLRACE_WITH_SQLITE)
+#include <millrace/connectors/sqlite/impl/database.ipp>
+#endif
 #include <millrace/dashboard/impl/bottleneck.ipp>
 #include <millrace/dashboard/impl/checkpoint_trouble.ipp>
 #include <millrace/dashboard/impl/dashboard.ipp>

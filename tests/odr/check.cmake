@@ -5,6 +5,10 @@ include("${CMAKE_CURRENT_LIST_DIR}/../support/compile.cmake")
 public_headers(headers)
 # What lies in detail/ comes with the headers it belongs to.
 list(FILTER headers EXCLUDE REGEX "/detail/")
+if(NOT MODE STREQUAL "compiled")
+  # Optional components bring the headers of their libraries along.
+  list(FILTER headers EXCLUDE REGEX "/connectors/(sqlite|postgresql)(/|\\.hpp)")
+endif()
 set(all "")
 foreach(header IN LISTS headers)
   string(APPEND all "#include <${header}>\n")

@@ -302,9 +302,7 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
   }
 
   const std::string& name() const override { return subtask::name(); }
-  const std::string& pipeline_name() const override {
-    return const_cast<sink_subtask*>(this)->host().pipeline_name();
-  }
+  const std::string& pipeline_name() const override { return shared().pipeline_name(); }
   environment& env() override { return subtask::env(); }
   metric_group& metrics() override { return subtask::metrics(); }
 
@@ -337,6 +335,13 @@ class sink_subtask final : public subtask, private receiver<T>, private sink_con
   }
 
   bool restoring() const noexcept override { return !restored_.empty(); }
+  bool takes_checkpoints() const noexcept override { return shared().takes_checkpoints(); }
+  std::uint64_t current_checkpoint() const noexcept override {
+    return shared().current_checkpoint();
+  }
+  void request_checkpoint() override { host().request_checkpoint(); }
+
+  subtask_host& shared() const noexcept { return const_cast<sink_subtask*>(this)->host(); }
 
   void checkpointed() override {
     delivered_ = true;

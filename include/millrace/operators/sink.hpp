@@ -55,6 +55,14 @@ class sink_context {
   /// then. To be called once for each, at once or later.
   virtual void checkpointed() {}
 
+  /// Whether checkpoints are taken; the id of the last one that was begun on this worker, 0 before:
+  /// when it is above that of the last `checkpoint(id)`, its barrier is on its way.
+  virtual bool takes_checkpoints() const noexcept { return false; }
+  virtual std::uint64_t current_checkpoint() const noexcept { return 0; }
+
+  /// A checkpoint is wanted soon, after the one under way if there is one.
+  virtual void request_checkpoint() {}
+
   /// Whether `restore` follows `open`: nothing may be thrown away before.
   virtual bool restoring() const noexcept { return false; }
 
