@@ -37,7 +37,7 @@ enum class trace_propagation : std::uint8_t {
 };
 
 struct trace_options {
-  /// Written anew. Empty: no file; for `propagation` alone.
+  /// Written anew at each start, also after a failure. Empty: no file; for `propagation` alone.
   std::string file{};
   /// Each source samples a record, at most that often; zero: none but those with a context.
   std::chrono::nanoseconds every = std::chrono::milliseconds{100};
