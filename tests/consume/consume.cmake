@@ -53,6 +53,15 @@ if(MODE STREQUAL "find_package")
     build_and_run("${FOLDER}/${target}" -DHOW=find_package -DTARGET=millrace::${target}
       "-DCMAKE_PREFIX_PATH=${FOLDER}/prefix" "-DMILLRACE_BOOST_INCLUDE_DIR=${BOOST}")
   endforeach()
+  # Optional components, those that this build has.
+  foreach(component sqlite postgresql)
+    file(GLOB_RECURSE installed "${FOLDER}/prefix/*/millrace-${component}.cmake")
+    if(installed)
+      build_and_run("${FOLDER}/${component}" -DHOW=find_package -DTARGET=millrace::${component}
+        -DCOMPONENTS=${component} "-DCMAKE_PREFIX_PATH=${FOLDER}/prefix"
+        "-DMILLRACE_BOOST_INCLUDE_DIR=${BOOST}")
+    endif()
+  endforeach()
 
 elseif(MODE STREQUAL "unknown_component")
   install_to("${FOLDER}/prefix")

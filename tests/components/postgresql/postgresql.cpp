@@ -256,7 +256,7 @@ TEST_CASE("a server that goes away and comes back gets all rows, with bounded me
   CHECK(metric("failing") == 1);
   CHECK(metric("pending_bytes") < 20'000 + 512 * 64);
   db.start();
-  CHECK(wait_for([&] { return metric("rows") >= 1000; }));
+  CHECK(wait_for([&] { return metric("delivered") >= 1000; }));
   db.stop(SIGQUIT);  // in the middle
   CHECK(wait_for([&] { return metric("failing") == 1 || p.ended(); }));
   db.start();

@@ -250,7 +250,7 @@ TEST_CASE("a locked database is waited for") {
   CHECK(metric("retries") >= 2);
   CHECK(metric("failing") == 1);
   CHECK(metric("pending_bytes") < 2000 + 512 * 64);  // one batch of the pipeline above the bound
-  CHECK(metric("rows") == 0);
+  CHECK(metric("delivered") == 0);
   file.run("COMMIT");
   p.wait();
   CHECK(file.value("SELECT count(*) FROM scores") == "5000");

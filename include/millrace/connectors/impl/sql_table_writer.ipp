@@ -35,7 +35,7 @@ MILLRACE_DECL table_writer::table_writer(sink_context& context, std::string kind
       delivery_(delivery),
       backoff_(delivery.backoff),
       records_(context.metrics().counter("records")),
-      rows_(context.metrics().counter("rows")),
+      delivered_(context.metrics().counter("delivered")),
       transactions_(context.metrics().counter("transactions")),
       rejected_(context.metrics().counter("rejected")),
       retries_(context.metrics().counter("retries")),
@@ -206,7 +206,7 @@ MILLRACE_DECL void table_writer::took_position(write_report& report) {
 }
 
 MILLRACE_DECL void table_writer::wrote(const write_report& report) {
-  rows_.add(report.rows);
+  delivered_.add(report.rows);
   transactions_.add();
   for (; under_way_ > 0; --under_way_) {
     sealed_bytes_ -= sealed_.front()->bytes.size();

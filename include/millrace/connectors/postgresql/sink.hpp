@@ -47,7 +47,7 @@ MILLRACE_DECL std::unique_ptr<sql::database> make_database(const sink_options& o
 /// Types: values are cast to the types of the table's columns, so text goes into uuid, jsonb or an
 /// enumeration, too. Tables that the sink makes have boolean, bigint, numeric(20) (64 bits without
 /// sign), double precision, text, bytea, timestamptz and jsonb.
-/// Metrics: records, rows, transactions, rejected, retries, pending_bytes, failing.
+/// Metrics: records, delivered, transactions, rejected, retries, pending_bytes, failing.
 template <sql::table_record T>
 class sink {
  public:

@@ -94,7 +94,7 @@ class table_writer {
   bool broken_ = false;
   bool troubled_ = false;
   counter& records_;
-  counter& rows_;
+  counter& delivered_;
   counter& transactions_;
   counter& rejected_;
   counter& retries_;

@@ -46,7 +46,7 @@ MILLRACE_DECL std::unique_ptr<sql::database> make_database(const sink_options& o
 ///
 /// Types: numbers, bool, durations (their count) and times (microseconds since 1970) are INTEGER or
 /// REAL, text and enumerations TEXT, bytes BLOB, everything nested JSON in TEXT. NaN is NULL.
-/// Metrics: records, rows, transactions, rejected, retries, pending_bytes, failing.
+/// Metrics: records, delivered, transactions, rejected, retries, pending_bytes, failing.
 template <sql::table_record T>
 class sink {
  public:

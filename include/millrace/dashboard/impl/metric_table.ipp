@@ -205,6 +205,12 @@ inline constexpr metric_description metric_table[] = {
      "Requests cut in two, because they were too large.", "splits"},
     {"millrace_operator_pending", gauge_type, own_metric,
      "Records held by the connector and not yet delivered.", "pending"},
+    {"millrace_operator_pending_bytes", gauge_type, own_metric,
+     "Bytes held by the connector and not yet delivered.", "pending_bytes"},
+    {"millrace_operator_transactions_total", counter_type, own_metric,
+     "Transactions committed to the database.", "transactions"},
+    {"millrace_operator_failing", gauge_type, own_metric,
+     "1 from a failed call to the peer to the next that works.", "failing"},
 
     // A journal in front of a source.
     {"millrace_operator_journal_appended_total", counter_type, own_metric,
