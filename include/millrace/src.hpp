@@ -98,6 +98,7 @@
 #include <millrace/operators/impl/tracer.ipp>
 #include <millrace/record/impl/dynamic_record.ipp>
 #include <millrace/record/impl/schema.ipp>
+#include <millrace/runtime/impl/channel.ipp>
 #include <millrace/runtime/impl/checkpoint.ipp>
 #include <millrace/runtime/impl/checkpoint_directory.ipp>
 #include <millrace/runtime/impl/drivers.ipp>

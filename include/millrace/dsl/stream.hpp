@@ -45,8 +45,9 @@ class key_by_node final : public graph_node {
 
   std::unique_ptr<subtask> make_partitioner(std::vector<std::shared_ptr<void>> rings) override {
     using distribution = to_key_owner<F, K>;
+    const std::size_t targets = rings.size();
     return std::make_unique<channel_sender<T, distribution>>(rings_of<T>(rings),
-                                                             distribution{key_of_});
+                                                             distribution{key_of_, targets});
   }
 
  private:

@@ -87,10 +87,8 @@ const edge_type& edge_type_of() {
         return std::make_shared<batch_ring<T>>(batches);
       },
       [](std::vector<std::shared_ptr<void>> rings, bool broadcast) -> std::unique_ptr<subtask> {
-        if (broadcast) {
-          return std::make_unique<channel_sender<T, to_all>>(rings_of<T>(rings), to_all{});
-        }
-        return std::make_unique<channel_sender<T, to_first>>(rings_of<T>(rings), to_first{});
+        return std::make_unique<channel_sender<T, to_workers>>(rings_of<T>(rings),
+                                                               to_workers{broadcast});
       },
       [](std::vector<std::shared_ptr<void>> rings) -> std::unique_ptr<subtask> {
         return std::make_unique<channel_receiver<T>>(rings_of<T>(rings));

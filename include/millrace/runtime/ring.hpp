@@ -11,7 +11,6 @@
 #include <atomic>
 #include <cstddef>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -21,30 +20,14 @@ namespace millrace {
 /// Default batches per ring; with 512 records each this bounds what is between two workers.
 inline constexpr std::size_t default_ring_batches = 16;
 
-template <class T>
-class batch_ring {
+/// What of a ring does not depend on the type of its records.
+class ring_base {
  public:
-  struct element {
-    batch<T> records{0};
-    std::optional<control> signal;
-    trace_handle trace;  ///< of the batch, if it is a sampled record
-  };
+  explicit ring_base(std::size_t batches) : elements_(batches) {}
+  ring_base(const ring_base&) = delete;
+  ring_base& operator=(const ring_base&) = delete;
 
-  explicit batch_ring(std::size_t batches) : elements_(batches) {}
-
-  /// Producer: puts a batch (swapped for an empty one) or a control element. False when full; then
-  /// `trace` is left alone.
-  bool push(batch<T>& records, trace_handle&& trace = nullptr) {
-    const std::size_t tail = tail_.load(std::memory_order_relaxed);
-    if (!has_room(tail)) return false;
-    auto& e = elements_[tail % elements_.size()];
-    if (e.records.capacity() < records.capacity()) e.records = batch<T>(records.capacity());
-    e.records.swap(records);
-    e.signal.reset();
-    e.trace = std::move(trace);
-    publish(tail);
-    return true;
-  }
+  /// Producer: puts a control element. False when full.
   bool push(const control& signal) {
     const std::size_t tail = tail_.load(std::memory_order_relaxed);
     if (!has_room(tail)) return false;
@@ -53,21 +36,26 @@ class batch_ring {
     return true;
   }
 
-  /// Consumer: the oldest element, or null. Stays valid until `pop`.
-  element* front() {
+  /// Consumer: whether there is an element; the oldest stays valid until `pop`.
+  bool look() {
     const std::size_t head = head_.load(std::memory_order_relaxed);
     if (head == seen_tail_) {
       seen_tail_ = tail_.load(std::memory_order_acquire);
-      if (head == seen_tail_) return nullptr;
+      if (head == seen_tail_) return false;
     }
-    return &elements_[head % elements_.size()];
+    return true;
   }
+
+  /// Consumer: the oldest element if it is a control element; otherwise it is a batch.
+  /// \pre `look()` was true
+  const std::optional<control>& signal() const noexcept { return elements_[head_place()].signal; }
+
+  /// Consumer: the trace of the oldest element, a batch, if it is a sampled record; once.
+  trace_handle take_trace() noexcept { return std::move(elements_[head_place()].trace); }
 
   /// Consumer: gives the oldest element back; wakes a producer that waits for room.
   void pop() {
-    const std::size_t head = head_.load(std::memory_order_relaxed);
-    elements_[head % elements_.size()].records.clear();
-    head_.store(head + 1, std::memory_order_release);
+    head_.store(head_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (starved_.load(std::memory_order_relaxed)) {
       starved_.store(false, std::memory_order_relaxed);
@@ -99,7 +87,32 @@ class batch_ring {
   std::function<void()> wake_producer;  ///< set before the workers start
   std::function<void()> wake_consumer;
 
+ protected:
+  ~ring_base() = default;
+
+  std::size_t head_place() const noexcept {
+    return head_.load(std::memory_order_relaxed) % elements_.size();
+  }
+
+  /// Producer: the place of a new batch, or nothing when full; then `publish_batch`.
+  std::optional<std::size_t> tail_place() {
+    const std::size_t tail = tail_.load(std::memory_order_relaxed);
+    if (!has_room(tail)) return std::nullopt;
+    return tail % elements_.size();
+  }
+  void publish_batch(trace_handle&& trace) {
+    const std::size_t tail = tail_.load(std::memory_order_relaxed);
+    elements_[tail % elements_.size()].signal.reset();
+    elements_[tail % elements_.size()].trace = std::move(trace);
+    publish(tail);
+  }
+
  private:
+  struct element {
+    std::optional<control> signal;  // nothing: there is a batch
+    trace_handle trace;
+  };
+
   bool has_room(std::size_t tail) {
     if (tail - seen_head_ < elements_.size()) return true;
     seen_head_ = head_.load(std::memory_order_acquire);
@@ -117,6 +130,34 @@ class batch_ring {
   alignas(64) std::atomic<std::size_t> head_{0};
   std::size_t seen_tail_ = 0;  // consumer's copy
   alignas(64) std::atomic<bool> starved_{false};
+};
+
+template <class T>
+class batch_ring final : public ring_base {
+ public:
+  explicit batch_ring(std::size_t batches) : ring_base(batches) {
+    for (std::size_t i = 0; i < batches; ++i) batches_.emplace_back(0);
+  }
+
+  using ring_base::push;
+
+  /// Producer: puts a batch, swapped for an empty one of the same capacity. False when full; then
+  /// `trace` is left alone.
+  bool push(batch<T>& records, trace_handle&& trace = nullptr) {
+    const std::optional<std::size_t> place = tail_place();
+    if (!place) return false;
+    batch<T>& there = batches_[*place];
+    if (there.capacity() < records.capacity()) there = batch<T>(records.capacity());
+    there.swap(records);
+    publish_batch(std::move(trace));
+    return true;
+  }
+
+  /// Consumer: the oldest element, a batch. To be cleared before `pop`.
+  batch<T>& records() noexcept { return batches_[head_place()]; }
+
+ private:
+  std::vector<batch<T>> batches_;
 };
 
 }  // namespace millrace
