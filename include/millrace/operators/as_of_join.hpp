@@ -51,6 +51,7 @@ class as_of_join_operator {
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<K, L, R>(); }
 
   /// \pre `options.validate()` does not throw
   as_of_join_operator(as_of_options options, std::shared_ptr<key_table<K>> keys,

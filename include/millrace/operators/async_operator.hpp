@@ -31,6 +31,7 @@ class async_operator {
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<In>(); }
   static constexpr bool follows_traces = true;
   static constexpr bool has_lanes = !std::is_same_v<LaneOf, one_lane>;
 

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -57,6 +58,7 @@ class broadcast_process_operator {
   using context = operator_context<Out>;
   static constexpr bool keeps_records = true;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<K, T, B, State, Rules>(); }
   static constexpr bool right_is_auxiliary = When == updates::on_arrival;
 
   broadcast_process_operator(OnRecord on_record, OnUpdate on_update, OnTimer on_timer,

@@ -59,6 +59,7 @@ class interval_join_operator {
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<K, L, R>(); }
 
   /// \pre `between.validate()` does not throw
   interval_join_operator(join_interval between, std::shared_ptr<key_table<K>> keys,

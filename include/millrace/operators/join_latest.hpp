@@ -50,6 +50,7 @@ class join_latest_operator {
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<K, L, R>(); }
 
   join_latest_operator(join_latest_options options, std::shared_ptr<key_table<K>> keys,
                        side_output<L> late)

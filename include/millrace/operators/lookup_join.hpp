@@ -147,6 +147,7 @@ class lookup_join_operator {
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<L>(); }
 
   lookup_join_operator(KeyOf key_of, Fetch fetch, const lookup_options& options)
       : key_of_(key_of),

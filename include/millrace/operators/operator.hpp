@@ -69,6 +69,10 @@ class operator_subtask final : public subtask {
     if constexpr (requires { op_.restore(from); }) op_.restore(from);
   }
   bool rescalable() const noexcept override { return divides; }
+  std::string state_type() const override {
+    if constexpr (requires { Op::state_type(); }) return Op::state_type();
+    return {};
+  }
 
   const watermark_merger* input_watermarks() const noexcept override {
     return merger_.inputs() > 1 ? &merger_ : nullptr;

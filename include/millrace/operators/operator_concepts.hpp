@@ -26,6 +26,8 @@
 /// - `static constexpr bool rescalable = true`: `restore` may be called several times, with states
 ///   of instances of another parallelism. It takes what `from.scope()->owns(key hash)`, and, if
 ///   `from.scope()->heir`, what belongs to no key. Without it such a checkpoint is refused.
+/// - `static std::string state_type()`: the types of what is saved (`describe_state<K, State>()`).
+///   State of a type that does not fit is refused; described structs may get members.
 /// - `std::size_t state_bytes() const`: memory its state takes, in O(1); asked now and then.
 /// - `static constexpr bool keeps_records = true`: `process` takes `In&&` and keeps the value.
 /// With two inputs: `process_left` and `process_right` instead of `process`, and

@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -30,6 +31,7 @@ class process_operator {
   using output_type = Out;
   using context = operator_context<Out>;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<K, State>(); }
   using view = process_context<K, Out>;
 
   process_operator(OnLeft left, OnRight right, OnTimer timer, std::shared_ptr<key_table<K>> keys)

@@ -29,6 +29,7 @@ class sort_operator {
   using context = operator_context<T>;
   static constexpr bool keeps_records = true;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<T>(); }
 
   explicit sort_operator(sort_options options = {}, side_output<T> late = side_output<T>("late"),
                          Keys keys = {})

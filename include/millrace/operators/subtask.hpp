@@ -124,6 +124,9 @@ class subtask {
   virtual void save(snapshot_writer&) const {}
   virtual void restore(snapshot_reader&) {}
 
+  /// How what `save` writes is laid out, for the comparison on restore; empty: not told.
+  virtual std::string state_type() const { return {}; }
+
   /// Whether `restore` takes the states of several instances one after the other, each in the scope
   /// that the reader tells (`snapshot_reader::scope`).
   virtual bool rescalable() const noexcept { return false; }

@@ -48,6 +48,7 @@ class temporal_join_operator {
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<K, L, std::optional<R>>(); }
 
   /// \pre `options.validate()` does not throw
   temporal_join_operator(temporal_options options, std::shared_ptr<key_table<K>> keys,

@@ -49,6 +49,7 @@ class top_of_window_operator {
       std::decay_t<decltype(project(std::declval<const Score&>(), std::declval<const T&>()))>;
   using output_type = ranked<T>;
   using context = operator_context<output_type>;
+  static std::string state_type() { return describe_state<score_type, T>(); }
 
   top_of_window_operator(top_options options, Score score, side_output<T> late)
       : options_(options), score_(std::move(score)), late_(std::move(late)) {

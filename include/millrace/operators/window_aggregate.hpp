@@ -15,6 +15,7 @@
 #include <millrace/windows/window.hpp>
 
 #include <memory>
+#include <string>
 #include <system_error>
 #include <typeinfo>
 #include <utility>
@@ -29,6 +30,7 @@ class window_aggregate_operator {
   using output_type = typename Finish::output_type;
   using context = operator_context<output_type>;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<K, typename A::state>(); }
 
   window_aggregate_operator(sliding assigner, duration lateness, A aggregate,
                             std::shared_ptr<key_table<K>> keys, side_output<T> late,

@@ -31,6 +31,7 @@ class count_window_operator {
   using output_type = typename Finish::output_type;
   using context = operator_context<output_type>;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<K, typename A::state>(); }
 
   /// \throws topology_error from `spec.validate()`
   count_window_operator(count_window spec, A aggregate, Finish finish,

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace millrace {
@@ -28,6 +29,7 @@ class window_join_operator {
   using context = operator_context<output_type>;
   static constexpr bool keeps_records = true;
   static constexpr bool rescalable = true;
+  static std::string state_type() { return describe_state<K, L, R>(); }
 
   window_join_operator(const join_windows& windows, duration lateness,
                        std::shared_ptr<key_table<K>> keys, side_output<L> late_left,

@@ -37,6 +37,9 @@ class window_operator {
   using output_type = typename Finish::output_type;
   using context = operator_context<output_type>;
   static constexpr bool rescalable = true;
+  static std::string state_type() {
+    return describe_state<K, typename Content::state, trigger_state_t<Trigger>>();
+  }
 
   window_operator(window_assigner assigner, duration lateness, Content content, Trigger trigger,
                   Finish finish, std::shared_ptr<key_table<K>> keys, side_output<T> late)

@@ -34,6 +34,7 @@ struct operator_state {
   std::string bytes;
   /// What it owns of the keys; 0 to 0 when it is the only instance at any parallelism.
   key_group_range groups{0, 0};
+  std::string type{};  ///< how the bytes are laid out (`subtask::state_type`); may be empty
 
   friend bool operator==(const operator_state&, const operator_state&) = default;
 };

@@ -12,11 +12,25 @@
 #include <millrace/state/type_description.hpp>
 
 #include <memory>
+#include <string>
 #include <system_error>
 #include <typeinfo>
 #include <utility>
 
 namespace millrace {
+
+/// How values of these types are stored; empty when one of them cannot be saved. An operator's
+/// `static std::string state_type()`: it is saved with the state and compared on restore.
+template <class... T>
+std::string describe_state() {
+  if constexpr ((serializable<T> && ...)) {
+    type_describer d;
+    d.describe_all<T...>();
+    return d.text();
+  } else {
+    return {};
+  }
+}
 
 /// Writes a value, or refuses with the type's name where it has no description.
 template <class T>

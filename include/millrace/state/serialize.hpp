@@ -13,6 +13,7 @@
 #pragma once
 
 #include <millrace/base/time.hpp>
+#include <millrace/state/saved_types.hpp>
 #include <millrace/state/snapshot.hpp>
 #include <millrace/state/type_description.hpp>
 

@@ -269,8 +269,24 @@ struct serializer<T> {
   }
   template <template <class...> class List, class... D>
   static void read_members(snapshot_reader& r, T& value, List<D...>) {
+    if (MILLRACE_UNLIKELY(r.types() != nullptr)) {
+      if (const auto* saved = r.types()->members(short_type_name<T>())) {
+        std::size_t next = 0;
+        (read_if_saved(r, *saved, next, D::name, value.*D::pointer), ...);
+        if (saved->empty()) r.number<std::uint8_t>();
+        return;
+      }
+    }
     (serializer<member_type<D>>::read(r, value.*D::pointer), ...);
     if constexpr (sizeof...(D) == 0) r.number<std::uint8_t>();
+  }
+  /// Members that were added since keep their defaults.
+  template <class M>
+  static void read_if_saved(snapshot_reader& r, const std::vector<std::string>& saved,
+                            std::size_t& next, std::string_view name, M& member) {
+    if (next == saved.size() || saved[next] != name) return;
+    ++next;
+    serializer<M>::read(r, member);
   }
   template <template <class...> class List, class... D>
   static void describe_members(type_describer& d, List<D...>) {

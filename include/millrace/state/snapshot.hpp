@@ -50,6 +50,7 @@ constexpr U little_endian(U bits) noexcept {
 }  // namespace detail
 
 struct restore_scope;
+class saved_types;
 
 /// Appends to a buffer of its own. Every function is amortized O(bytes) and throws only
 /// `std::bad_alloc`.
@@ -192,6 +193,10 @@ class snapshot_reader {
   const restore_scope* scope() const noexcept { return scope_; }
   void set_scope(const restore_scope* scope) noexcept { scope_ = scope; }
 
+  /// Null when the state was saved with the same types; otherwise what described structs were then.
+  const saved_types* types() const noexcept { return types_; }
+  void set_types(const saved_types* types) noexcept { types_ = types; }
+
   std::size_t position() const noexcept { return position_; }
   std::size_t remaining() const noexcept { return bytes_.size() - position_; }
   bool failed() const noexcept { return failed_; }
@@ -234,6 +239,7 @@ class snapshot_reader {
   int depth_ = 0;
   bool failed_ = false;
   const restore_scope* scope_ = nullptr;
+  const saved_types* types_ = nullptr;
   error error_;
 };
 

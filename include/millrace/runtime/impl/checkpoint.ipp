@@ -95,7 +95,8 @@ MILLRACE_DECL void checkpoint_coordinator::acknowledge(const subtask& who, std::
   if (!current_ || current_->id != id || missing_.erase(&who) == 0) return;
   if (!state.empty()) {
     current_->states.push_back({who.name(), who.index(), std::move(state),
-                                who.key_groups().value_or(key_group_range{0, 0})});
+                                who.key_groups().value_or(key_group_range{0, 0}),
+                                who.state_type()});
   }
   settle(lock);
 }

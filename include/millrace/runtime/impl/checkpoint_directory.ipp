@@ -52,6 +52,7 @@ MILLRACE_DECL void checkpoint_directory::store(const checkpoint& what) {
   for (const auto& state : what.states) {
     const auto* same = detail::same_state(*store_, last_, state);
     checkpoint_part part{.operator_name = state.name,
+                         .type = state.type,
                          .instance = state.instance,
                          .first_group = state.groups.first,
                          .end_group = state.groups.end};
@@ -78,7 +79,8 @@ MILLRACE_DECL std::optional<checkpoint> checkpoint_directory::newest() {
   found.workers = last_->info.parallelism;
   found.max_parallelism = last_->info.max_parallelism;
   for (const auto& part : last_->parts) {
-    operator_state state{part.operator_name, part.instance, {}, {part.first_group, part.end_group}};
+    operator_state state{
+        part.operator_name, part.instance, {}, {part.first_group, part.end_group}, part.type};
     for (const auto& chunk : part.chunks) state.bytes += store_->read(chunk).value();
     found.states.push_back(std::move(state));
   }

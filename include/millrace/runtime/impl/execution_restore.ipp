@@ -3,9 +3,11 @@
 
 #include <millrace/base/error.hpp>
 #include <millrace/runtime/execution.hpp>
+#include <millrace/state/saved_types.hpp>
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -16,6 +18,18 @@ namespace detail {
 inline void restore_one(subtask& task, const operator_state& from, const restore_scope* scope) {
   snapshot_reader reader(from.bytes);
   reader.set_scope(scope);
+  std::optional<saved_types> types;
+  const auto now = task.state_type();
+  if (!from.type.empty() && !now.empty() && from.type != now) {
+    types = saved_types::compare(from.type, now);
+    if (!types) {
+      throw pipeline_error(from.name, "its state cannot be restored: " + from.type +
+                                          " was saved, " + now +
+                                          " is to be restored; described structs may get members, "
+                                          "everything else must stay as it was");
+    }
+    reader.set_types(&*types);
+  }
   try {
     task.restore(reader);
     reader.expect_end();
