@@ -6,12 +6,14 @@
 
 #include <millrace/operators/source.hpp>
 #include <millrace/record/message.hpp>
+#include <millrace/state/snapshot.hpp>
 
 #include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -64,6 +66,29 @@ class dead_letter_queue {
     if (was_full && !full() && wake_sources) wake_sources();
   }
 
+  /// The letters that wait, in order; `restore` adds to them.
+  void save(snapshot_writer& to) const {
+    const std::lock_guard lock(mutex_);
+    to.varint(letters_.size());
+    for (const auto& letter : letters_) {
+      for (const auto* text : {&letter.where, &letter.reason, &letter.topic, &letter.payload}) {
+        to.text(*text);
+      }
+      to.number(letter.time.time_since_epoch().count());
+    }
+  }
+  void restore(snapshot_reader& from) {
+    for (auto n = from.count(); n > 0; --n) {
+      dead_letter letter;
+      for (auto* text : {&letter.where, &letter.reason, &letter.topic, &letter.payload}) {
+        *text = std::string(from.text());
+      }
+      letter.time = timestamp{duration{from.number<std::int64_t>()}};
+      if (from.failed()) return;
+      push(std::move(letter));
+    }
+  }
+
   bool full() const noexcept { return size_.load(std::memory_order_acquire) >= high_water; }
   bool empty() const noexcept { return size_.load(std::memory_order_acquire) == 0; }
 
@@ -78,7 +103,7 @@ class dead_letter_queue {
   std::function<void()> wake_sources;  ///< set before the workers start
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<dead_letter> letters_;
   std::atomic<std::size_t> size_{0};
   std::atomic<bool> closed_{false};
@@ -109,6 +134,12 @@ class dead_letter_source {
       }
       if (!queue_.empty()) return poll_status::more;
       return closed ? poll_status::end : poll_status::wait;
+    }
+
+    /// What waits comes behind the barrier, though the records it is about lie before it.
+    void save(snapshot_writer& to) const { queue_.save(to); }
+    void restore(snapshot_reader& from) {
+      if (from.remaining() != 0) queue_.restore(from);
     }
 
     /// Ends with the queue, not with the other sources.
