@@ -283,3 +283,45 @@ TEST_CASE("state that is not divided by key is refused at another parallelism") 
     p.wait();
   }
 }
+
+namespace {
+
+/// Takes its time for the first checkpoint, and notes how many records had flowed by then.
+class slow_storage final : public checkpoint_storage {
+ public:
+  explicit slow_storage(const std::atomic<int>& flowed) : flowed_(flowed) {}
+  void store(const checkpoint& what) override {
+    if (what.id == 1) {
+      std::this_thread::sleep_for(50ms);
+      flowed_before_first = flowed_.load();
+    }
+    memory_.store(what);
+  }
+  std::optional<checkpoint> newest() override { return memory_.newest(); }
+
+  int flowed_before_first = -1;
+
+ private:
+  const std::atomic<int>& flowed_;
+  memory_checkpoints memory_;
+};
+
+}  // namespace
+
+TEST_CASE("no record flows before there is a checkpoint to come back to") {
+  for (const std::size_t workers : {1U, 2U}) {
+    std::atomic<int> flowed{0};
+    const auto storage = std::make_shared<slow_storage>(flowed);
+    pipeline p("begins");
+    p.parallelism(workers).checkpoint_to(storage, {.every = 1h});
+    p.source("numbers", memory::source<int>(std::vector<int>(10, 7)))
+        .map([&flowed](int n) {
+          ++flowed;
+          return n;
+        })
+        .to("out", memory::sink<int>());
+    p.run();
+    CHECK(flowed == 10);
+    CHECK(storage->flowed_before_first == 0);
+  }
+}

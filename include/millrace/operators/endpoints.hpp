@@ -47,6 +47,7 @@ class source_subtask final : public subtask, private source_context {
   bool polled() const noexcept override { return true; }
 
   bool poll() override {
+    if (MILLRACE_UNLIKELY(!begun_) && !may_begin()) return false;
     if (finished() || !awake_.exchange(false, std::memory_order_acquire)) return false;
     auto status = poll_status::wait;
     if (!reader_ || exhausted_ || (stopping_ && !can_stop)) {
@@ -150,6 +151,12 @@ class source_subtask final : public subtask, private source_context {
         {{}, std::string(reason), std::string(topic), std::string(payload), env().now()});
   }
 
+  /// Without a checkpoint to come back to, what a sink makes visible could come twice.
+  bool may_begin() {
+    begun_ = stopping_ || host().may_begin();
+    return begun_;
+  }
+
   // Ahead of the next records, but not more often than it is of use to anybody.
   void mark_latency() {
     constexpr auto interval = std::chrono::milliseconds{100};
@@ -201,6 +208,7 @@ class source_subtask final : public subtask, private source_context {
   std::string last_position_;  // when the reader has gone
   bool stopping_ = false;
   bool exhausted_ = false;
+  bool begun_ = false;
   std::chrono::nanoseconds next_marker_ = std::chrono::nanoseconds::min();
 };
 

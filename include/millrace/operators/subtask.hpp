@@ -42,6 +42,10 @@ class subtask_host {
   virtual bool takes_checkpoints() const noexcept { return false; }
   virtual std::uint64_t current_checkpoint() const noexcept { return 0; }
 
+  /// Whether records may flow: with checkpoints, when there is one to come back to. It says so once
+  /// and for all.
+  virtual bool may_begin() const noexcept { return true; }
+
   /// A checkpoint is wanted, after the one under way if there is one.
   virtual void request_checkpoint() {}
 

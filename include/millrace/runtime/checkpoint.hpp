@@ -147,6 +147,10 @@ class checkpoint_coordinator {
   /// An instance has ended; it has nothing to save any more.
   void finished(const subtask& who);
 
+  /// Whether records may flow: there was a checkpoint before, or the first one has been stored, or
+  /// could not be.
+  bool may_begin() const noexcept { return may_begin_.load(std::memory_order_acquire); }
+
   const checkpoint_options& options() const noexcept { return options_; }
   checkpoint_status status() const;
 
@@ -177,6 +181,7 @@ class checkpoint_coordinator {
   std::chrono::steady_clock::time_point began_;
   std::chrono::steady_clock::time_point completed_at_ = std::chrono::steady_clock::now();
   std::uint64_t last_id_;
+  std::atomic<bool> may_begin_;
   std::optional<checkpoint> to_store_;
   bool again_ = false;
   std::string save_to_;

@@ -87,6 +87,9 @@ class worker final : public subtask_host {
 
   bool takes_checkpoints() const noexcept override { return checkpoints_ != nullptr; }
   std::uint64_t current_checkpoint() const noexcept override { return injected_ / 2; }
+  bool may_begin() const noexcept override {
+    return checkpoints_ == nullptr || checkpoints_->may_begin();
+  }
   void request_checkpoint() override {
     if (checkpoints_ != nullptr) checkpoints_->request(env_.now());
   }

@@ -23,7 +23,8 @@ MILLRACE_DECL checkpoint_coordinator::checkpoint_coordinator(
       pipeline_(std::move(pipeline)),
       asynchronous_(asynchronous),
       log_(log),
-      last_id_(last_id) {
+      last_id_(last_id),
+      may_begin_(last_id != 0) {
   if (asynchronous_) writer_ = std::thread([this] { store_in_background(); });
 }
 
@@ -164,12 +165,16 @@ MILLRACE_DECL void checkpoint_coordinator::store_now(checkpoint what) {
       status_.last_failure = failure;
     }
   }
+  const bool first = !may_begin_.exchange(true, std::memory_order_acq_rel);
   if (failure.empty()) {
     announce(what.id);
     if (!save_to.empty()) save_newest(save_to);
   } else {
-    log_.error("checkpoints", "checkpoint " + std::to_string(what.id) +
-                                  " could not be stored, the one before stays valid: " + failure);
+    log_.error("checkpoints",
+               "checkpoint " + std::to_string(what.id) + " could not be stored, " +
+                   (first ? "there is none to come back to" : "the one before stays valid") + ": " +
+                   failure);
+    if (first) announce(0);  // for those who wait to begin
   }
   if (again) trigger(what.taken);
 }

@@ -268,7 +268,10 @@ MILLRACE_DECL void execution::use(std::unique_ptr<checkpoint_coordinator> coordi
     wake_all();
   };
   for (auto& w : workers_) w->set_checkpoints(*checkpoints_);
-  workers_[0]->on_open = [this] { arm_checkpoints(); };
+  workers_[0]->on_open = [this] {
+    if (!checkpoints_->may_begin()) checkpoints_->trigger(workers_[0]->env().now());
+    arm_checkpoints();
+  };
 }
 
 MILLRACE_DECL void execution::use(std::unique_ptr<trace_recorder> recorder) {
