@@ -79,6 +79,14 @@ class sink {
   /// \throws topology_error for options that cannot work
   writer open(sink_context& context) const { return writer(context, options_, format_); }
 
+  delivery delivered() const {
+    if (options_.id.varies()) {
+      return {guarantee::exactly_once, "a document that is sent again replaces itself", {}};
+    }
+    return {guarantee::at_least_once, "documents get ids from the server, again after a crash",
+            "id = a function of the record"};
+  }
+
   const sink_options& options() const noexcept { return options_; }
 
  private:

@@ -45,11 +45,13 @@ class pipeline {
   auto source(std::string name, S description) {
     if constexpr (source_description<S>) {
       using T = typename S::value_type;
+      auto keeps = delivery_of_source(description);
       const node_id id = core_.add(
           "source", std::move(name), false,
           from_prototype(std::move(description), [](S s, build_context&) {
             return std::unique_ptr<subtask>(std::make_unique<source_subtask<S>>(std::move(s)));
           }));
+      core_.set_delivery(id, std::move(keeps));
       return stream<T>(core_, {id, 0});
     } else {
       static_assert(wrong<S>,
@@ -86,6 +88,11 @@ class pipeline {
   /// `cancel`. On an executor or on threads of its own, and in simulations.
   /// \throws topology_error for options that make no sense
   pipeline& restart(restart_policy policy);
+
+  /// What a crash may do to records at most; checked at the start, for every path from a source to
+  /// a sink. Sources of broadcast streams and the stream of dead letters are left out. A failed
+  /// `start` names the part that cannot keep it, and what to set. docs/concepts/guarantees.md.
+  pipeline& require(guarantee wanted);
 
   /// Begins a checkpoint now; false when one is under way, nothing runs, or none are taken.
   bool checkpoint_now();
@@ -154,6 +161,7 @@ class pipeline {
     const std::lock_guard lock(mutex_);
     if (execution_) f(*execution_);
   }
+  void check_guarantee() const;
 
   std::string name_;
   pipeline_core core_;
@@ -164,6 +172,7 @@ class pipeline {
   std::optional<stream_origin> dead_letter_origin_;
   std::shared_ptr<checkpoint_storage> storage_;
   checkpoint_options checkpoint_options_;
+  guarantee required_ = guarantee::at_most_once;
   std::optional<trace_options> trace_;
   restart_decision restart_;
   std::uint64_t restarts_ = 0;

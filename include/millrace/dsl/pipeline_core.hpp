@@ -48,6 +48,9 @@ class pipeline_core {
     graph_.node(node).keyed_state = true;
   }
 
+  /// What a source or sink keeps.
+  void set_delivery(node_id node, delivery keeps) { graph_.node(node).delivers = std::move(keeps); }
+
   /// What the plan says of a node: ("window", "10s by 1s"), ("ordered", "").
   void note(node_id node, std::string name, std::string value) {
     graph_.node(node).properties.emplace_back(std::move(name), std::move(value));

@@ -68,11 +68,13 @@ class stream_api : public steps_api<Derived, T, Chain> {
       const stream_origin from = origin();
       bool parallel = false;
       if constexpr (requires { S::parallel; }) parallel = S::parallel && core().parallel(from);
+      auto keeps = delivery_of_sink(sink);
       const node_id id = core().add(
           "sink", std::move(name), parallel,
           from_prototype(std::move(sink), [](S s, build_context&) {
             return std::unique_ptr<subtask>(std::make_unique<sink_subtask<S, T>>(std::move(s)));
           }));
+      core().set_delivery(id, std::move(keeps));
       core().template connect<T>(from, id);
     } else {
       static_assert(wrong<S>,

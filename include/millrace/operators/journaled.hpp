@@ -223,6 +223,9 @@ class journaled_source {
     options.validate();
   }
 
+  /// What comes into the journal is replayable; what does not is lost or comes again, as without.
+  delivery delivered() const { return delivery_of_source(inner_); }
+
   journaled_reader<S> open(source_context& context) const {
     validate(context.name());
     return journaled_reader<S>(context, inner_, options_, start_);

@@ -15,6 +15,7 @@
 
 #include <millrace/base/environment.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/base/guarantee.hpp>
 #include <millrace/base/metrics.hpp>
 #include <millrace/base/time.hpp>
 #include <millrace/state/snapshot.hpp>
@@ -23,6 +24,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace millrace {
 
@@ -95,5 +97,19 @@ template <class S, class T>
 concept sink_for =
     std::copy_constructible<S> && requires(const S& s, sink_context& context, const T& value,
                                            timestamp time) { s.open(context).write(value, time); };
+
+/// What a sink keeps: what it says of itself (`delivery delivered() const`); otherwise exactly once
+/// if its writer commits (`checkpoint_complete`), and at least once if it does not.
+template <class S>
+delivery delivery_of_sink(const S& sink) {
+  using writer = decltype(sink.open(std::declval<sink_context&>()));
+  if constexpr (requires { sink.delivered(); }) {
+    return sink.delivered();
+  } else if constexpr (requires(writer& w) { w.checkpoint_complete(std::uint64_t{}); }) {
+    return {guarantee::exactly_once, "commits what a checkpoint holds", {}};
+  } else {
+    return {guarantee::at_least_once, "gets records again after a crash", {}};
+  }
+}
 
 }  // namespace millrace

@@ -17,6 +17,7 @@
 
 #include <millrace/base/environment.hpp>
 #include <millrace/base/error.hpp>
+#include <millrace/base/guarantee.hpp>
 #include <millrace/base/metrics.hpp>
 #include <millrace/record/batch.hpp>
 #include <millrace/state/snapshot.hpp>
@@ -25,6 +26,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace millrace {
 
@@ -99,11 +101,27 @@ class source_output {
 /// Records that come from other programs may bring a trace context along: a function
 /// `incoming_trace incoming_trace_of(const T&)` in the namespace of T says so
 /// (base/trace_context.hpp).
+/// The description may say what it keeps, `delivery delivered() const`; see `delivery_of_source`.
 template <class S>
 concept source_description = std::copy_constructible<S> && requires {
   typename S::value_type;
 } && requires(const S& s, source_context& context, source_output<typename S::value_type>& out) {
   { s.open(context).poll(out) } -> std::same_as<poll_status>;
 };
+
+/// What a source keeps: what it says of itself; otherwise exactly once if its reader has a position
+/// (`save`), and at most once if it has none.
+template <class S>
+delivery delivery_of_source(const S& source) {
+  using reader = decltype(source.open(std::declval<source_context&>()));
+  if constexpr (requires { source.delivered(); }) {
+    return source.delivered();
+  } else if constexpr (requires(const reader& r, snapshot_writer& to) { r.save(to); }) {
+    return {guarantee::exactly_once, "goes on from its position", {}};
+  } else {
+    return {guarantee::at_most_once, "has no position to go on from",
+            "a reader with save and restore, or journaled(source, {.directory = ...})"};
+  }
+}
 
 }  // namespace millrace

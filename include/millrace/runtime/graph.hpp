@@ -4,12 +4,14 @@
 /// read-only once the pipeline runs.
 #pragma once
 
+#include <millrace/base/guarantee.hpp>
 #include <millrace/operators/subtask.hpp>
 #include <millrace/runtime/channel.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <typeindex>
 #include <unordered_map>
@@ -135,6 +137,7 @@ class graph_node {
   std::string name;       ///< unique; the id under which state is restored
   bool parallel = false;  ///< one instance per worker instead of one
   bool collects_dead_letters = false;
+  std::optional<delivery> delivers{};  ///< of sources and sinks
   domain_id domain = no_domain;
   bool keyed_state = false;  ///< keeps state per key
   std::vector<graph_edge> inputs;

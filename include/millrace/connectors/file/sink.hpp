@@ -155,6 +155,10 @@ class sink {
 
   writer open(sink_context& context) const { return writer(context, options_, format_); }
 
+  delivery delivered() const {
+    return {guarantee::exactly_once, "cuts the file where the checkpoint stands", {}};
+  }
+
  private:
   sink_options options_;
   Format format_;

@@ -80,6 +80,8 @@ class poll {
     return {context, options_};
   }
 
+  delivery delivered() const { return {guarantee::at_least_once, "asks again after a crash", {}}; }
+
   const poll_options& options() const noexcept { return options_; }
 
  private:

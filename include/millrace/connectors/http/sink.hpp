@@ -128,6 +128,12 @@ class sink {
 
   writer open(sink_context& context) const { return writer(context, *this); }
 
+  delivery delivered() const {
+    return {guarantee::at_least_once,
+            "sends again after a crash, with the same key if Key gives one",
+            {}};
+  }
+
  private:
   sink_options options_;
   Format format_;

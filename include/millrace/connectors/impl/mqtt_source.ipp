@@ -336,6 +336,24 @@ MILLRACE_DECL void source::validate(const std::string& part) const {
   }
 }
 
+MILLRACE_DECL delivery source::delivered() const {
+  const std::string more =
+      "qos 1 or 2, connection.session_expiry above 0, and a journal: journaled(mqtt::source{...}, "
+      "{.directory = ...})";
+  if (options_.qos == 0) return {guarantee::at_most_once, "QoS 0 is not acknowledged", more};
+  switch (detail::mode_of(options_)) {
+    case acknowledge_mode::on_receive:
+      return {guarantee::at_most_once, "acknowledges before a message is processed",
+              more + "; or acknowledge = on_checkpoint"};
+    case acknowledge_mode::manual:
+      return {guarantee::at_least_once, "the application acknowledges", more};
+    case acknowledge_mode::on_checkpoint:
+      return {guarantee::exactly_once, "acknowledges what a checkpoint holds", {}};
+    case acknowledge_mode::on_journal: break;
+  }
+  return {guarantee::exactly_once, "acknowledges what the journal holds", {}};
+}
+
 MILLRACE_DECL message_reader::message_reader(source_context& context,
                                              const source_options& options) {
   auto link = detail::source_link_options(options, context.name());

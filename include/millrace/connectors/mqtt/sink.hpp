@@ -128,6 +128,13 @@ class sink {
 
   writer open(sink_context& context) const { return writer(context, *this); }
 
+  delivery delivered() const {
+    if (options_.qos == 0) {
+      return {guarantee::at_most_once, "QoS 0 is not acknowledged", "qos 1 or 2"};
+    }
+    return {guarantee::at_least_once, "publishes again after a crash", {}};
+  }
+
  private:
   sink_options options_;
   Format format_;

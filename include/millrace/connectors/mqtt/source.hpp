@@ -102,6 +102,9 @@ class source {
     return with_journal;
   }
 
+  /// See docs/concepts/guarantees.md.
+  MILLRACE_DECL delivery delivered() const;
+
   const source_options& options() const noexcept { return options_; }
 
  private:

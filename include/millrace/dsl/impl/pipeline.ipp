@@ -5,6 +5,8 @@
 #include <millrace/base/error.hpp>
 #include <millrace/dsl/pipeline.hpp>
 
+#include <algorithm>
+
 namespace millrace {
 
 MILLRACE_DECL pipeline::pipeline(std::string name) : name_(std::move(name)) {}
@@ -107,8 +109,47 @@ MILLRACE_DECL void pipeline::refuse_second_start() const {
   if (execution_) throw topology_error("the pipeline \"" + name_ + "\" has been started before");
 }
 
+MILLRACE_DECL pipeline& pipeline::require(guarantee wanted) {
+  required_ = wanted;
+  return *this;
+}
+
+MILLRACE_DECL void pipeline::check_guarantee() const {
+  if (required_ == guarantee::at_most_once) return;
+  const auto wrong = [this](const std::string& what) {
+    throw topology_error("pipeline \"" + name_ + "\": require(" +
+                         std::string(to_string(required_)) + "): " + what);
+  };
+  if (!storage_) wrong("no checkpoints are taken; call checkpoint_to(...)");
+  const auto& nodes = core_.nodes();
+  std::vector<char> counts(nodes.size(), 0);  // records of it reach a sink
+  for (node_id id = static_cast<node_id>(nodes.size()); id-- > 0;) {
+    const auto& node = nodes.node(id);
+    if (node.kind == "sink") counts[id] = 1;
+    if (counts[id] == 0) continue;
+    for (const auto& edge : node.inputs) {
+      if (!edge.auxiliary) counts[edge.from] = 1;
+    }
+  }
+  // What nobody but a sink of dead letters reads is no result.
+  std::vector<char> results(nodes.size(), 0);
+  for (node_id id = 0; id < nodes.size(); ++id) {
+    const auto& node = nodes.node(id);
+    const auto from_result = [&](const graph_edge& e) { return results[e.from] != 0; };
+    results[id] = node.inputs.empty()
+                      ? !node.collects_dead_letters
+                      : std::any_of(node.inputs.begin(), node.inputs.end(), from_result);
+    if (counts[id] == 0 || results[id] == 0 || !node.delivers) continue;
+    if (node.delivers->keeps >= required_) continue;
+    wrong("the " + node.kind + " \"" + node.name + "\" keeps " +
+          std::string(to_string(node.delivers->keeps)) + " (" + node.delivers->why + ")" +
+          (node.delivers->raise.empty() ? "" : "; set " + node.delivers->raise));
+  }
+}
+
 MILLRACE_DECL void pipeline::launch(driver& on) {
   if (restart_.any()) check_restartable();
+  check_guarantee();
   auto made =
       std::make_unique<execution>(core_.nodes(), name_, on.seats(), ring_batches_, dead_letters_);
   if (storage_) {
@@ -196,6 +237,9 @@ MILLRACE_DECL pipeline_plan pipeline::plan() const {
     const auto& node = nodes.node(id);
     plan_node out{node.name,        node.kind, node.parallel ? workers_ : 1,
                   node.keyed_state, {},        node.properties};
+    if (node.delivers) {
+      out.properties.emplace_back("guarantee", to_string(node.delivers->keeps));
+    }
     if (node.keyed_state) out.properties.emplace_back("keys of", detail::keys_of(nodes, id));
     for (const auto& edge : node.inputs) {
       const auto& from = nodes.node(edge.from);
