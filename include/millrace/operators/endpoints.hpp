@@ -152,9 +152,7 @@ class source_subtask final : public subtask, private source_context {
   }
 
   /// Without a checkpoint to come back to, what a sink makes visible could come twice.
-  bool may_begin() {
-    return begun_ = stopping_ || host().may_begin();
-  }
+  bool may_begin() { return begun_ = stopping_ || host().may_begin(); }
 
   // Ahead of the next records, but not more often than it is of use to anybody.
   void mark_latency() {
