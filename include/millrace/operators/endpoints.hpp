@@ -47,7 +47,9 @@ class source_subtask final : public subtask, private source_context {
   bool polled() const noexcept override { return true; }
 
   bool poll() override {
-    if (MILLRACE_UNLIKELY(!begun_) && !may_begin()) return false;
+    // Without a checkpoint to come back to, what a sink makes visible could come twice.
+    begun_ = begun_ || stopping_ || host().may_begin();
+    if (MILLRACE_UNLIKELY(!begun_)) return false;
     if (finished() || !awake_.exchange(false, std::memory_order_acquire)) return false;
     auto status = poll_status::wait;
     if (!reader_ || exhausted_ || (stopping_ && !can_stop)) {
@@ -150,9 +152,6 @@ class source_subtask final : public subtask, private source_context {
     emit_dead_letter(
         {{}, std::string(reason), std::string(topic), std::string(payload), env().now()});
   }
-
-  /// Without a checkpoint to come back to, what a sink makes visible could come twice.
-  bool may_begin() { return begun_ = stopping_ || host().may_begin(); }
 
   // Ahead of the next records, but not more often than it is of use to anybody.
   void mark_latency() {
