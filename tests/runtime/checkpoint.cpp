@@ -13,6 +13,7 @@
 
 #include <boost/describe.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -324,4 +325,49 @@ TEST_CASE("no record flows before there is a checkpoint to come back to") {
     CHECK(flowed == 10);
     CHECK(storage->flowed_before_first == 0);
   }
+}
+
+TEST_CASE("what a sink has saved stays in the checkpoints when it has ended before others") {
+  struct held_source {
+    using value_type = int;
+    std::shared_ptr<std::atomic<bool>> released;
+    struct reader {
+      std::shared_ptr<std::atomic<bool>> released;
+      poll_status poll(source_output<int>&) {
+        std::this_thread::yield();
+        return *released ? poll_status::end : poll_status::more;
+      }
+    };
+    reader open(source_context&) const { return {released}; }
+  };
+  testing::temporary_directory folder;
+  auto storage = std::make_shared<memory_checkpoints>();
+  const auto released = std::make_shared<std::atomic<bool>>(false);
+  pipeline p("two ends");
+  p.checkpoint_to(storage, {.every = 1ms});
+  p.source("short", number_source{10})
+      .map([](int i) { return std::to_string(i); })
+      .to("short out", file::sink{{.path = folder.file("short.txt")}, plain_text});
+  p.source("long", held_source{released})
+      .map([](int i) { return std::to_string(i); })
+      .to("long out", file::sink{{.path = folder.file("long.txt")}, plain_text});
+  p.start();
+  const auto ended = [&p] {
+    for (const auto& o : p.status().operators) {
+      if (o.name == "short out") return o.finished;
+    }
+    return false;
+  };
+  while (!ended()) std::this_thread::sleep_for(1ms);
+  const auto id_then = storage->newest()->id;
+  while (storage->newest()->id < id_then + 3) std::this_thread::sleep_for(1ms);
+  const auto newest = *storage->newest();
+  *released = true;
+  p.wait();
+  const auto saved = std::find_if(newest.states.begin(), newest.states.end(),
+                                  [](const auto& s) { return s.name == "short out"; });
+  REQUIRE(saved != newest.states.end());
+  snapshot_reader from(saved->bytes);
+  CHECK(from.varint() == 0);   // no file was rotated
+  CHECK(from.varint() == 20);  // ten digits, ten line feeds
 }

@@ -22,6 +22,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -144,7 +145,7 @@ class checkpoint_coordinator {
   /// The state of an instance at the barrier.
   void acknowledge(const subtask& who, std::uint64_t id, std::string state);
 
-  /// An instance has ended; it has nothing to save any more.
+  /// An instance has ended; it has nothing to save any more. What a sink saved last goes on.
   void finished(const subtask& who);
 
   /// Whether records may flow: there was a checkpoint before, or the first one has been stored, or
@@ -176,6 +177,8 @@ class checkpoint_coordinator {
   std::vector<member> members_;
   std::unordered_set<const subtask*> missing_;
   std::unordered_set<const subtask*> finished_;
+  // Of sinks: what stands outside of the pipeline stays part of its state when the sink has ended.
+  std::unordered_map<const subtask*, operator_state> final_states_;
   std::optional<checkpoint> current_;
   bool collecting_ = false;  // the second stage has begun
   std::chrono::steady_clock::time_point began_;

@@ -55,6 +55,9 @@ MILLRACE_DECL bool checkpoint_coordinator::trigger(timestamp now) {
   }
   if (!anybody) return false;
   current_.emplace();
+  for (const auto& [task, state] : final_states_) {
+    if (finished_.contains(task)) current_->states.push_back(state);
+  }
   current_->id = ++last_id_;
   current_->taken = now;
   current_->pipeline = pipeline_;
@@ -98,6 +101,7 @@ MILLRACE_DECL void checkpoint_coordinator::acknowledge(const subtask& who, std::
     current_->states.push_back({who.name(), who.index(), std::move(state),
                                 who.key_groups().value_or(key_group_range{0, 0}),
                                 who.state_type()});
+    if (who.awaits_last_checkpoint()) final_states_[&who] = current_->states.back();
   }
   settle(lock);
 }
@@ -106,6 +110,8 @@ MILLRACE_DECL void checkpoint_coordinator::finished(const subtask& who) {
   std::unique_lock lock(mutex_);
   finished_.insert(&who);
   if (!current_ || who.injects_barriers() || missing_.erase(&who) == 0) return;
+  const auto last = final_states_.find(&who);
+  if (last != final_states_.end()) current_->states.push_back(last->second);
   settle(lock);
 }
 
