@@ -271,7 +271,7 @@ struct serializer<T> {
   static void read_members(snapshot_reader& r, T& value, List<D...>) {
     if (MILLRACE_UNLIKELY(r.types() != nullptr)) {
       if (const auto* saved = r.types()->members(short_type_name<T>())) {
-        std::size_t next = 0;
+        [[maybe_unused]] std::size_t next = 0;
         (read_if_saved(r, *saved, next, D::name, value.*D::pointer), ...);
         if (saved->empty()) r.number<std::uint8_t>();
         return;
