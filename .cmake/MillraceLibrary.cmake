@@ -45,8 +45,7 @@ function(millrace_units out pattern)
   set(${out} "${units}" PARENT_SCOPE)
 endfunction()
 
-option(MILLRACE_UNITY_BUILD "Compile the library in a few large pieces: a third of the time, the \
-first time" ON)
+option(MILLRACE_UNITY_BUILD "Compile the library in a few large pieces, which takes less time" ON)
 
 # millrace_library(<target> <component> <unit>...): a compiled library; none of it, an interface.
 function(millrace_library target component)
