@@ -20,7 +20,6 @@
 #include <fstream>
 #include <map>
 #include <memory>
-#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -192,14 +191,15 @@ class round_of_kills {
 
 int run(const std::string& child, int rounds, std::uint32_t seed) {
   std::printf("seed %u\n", seed);
-  std::optional<mosquitto> server;
+  std::unique_ptr<mosquitto> server;
   statistics counts;
   int failures = 0;
   int done = 0;
   for (; done < rounds; ++done) {
     if (done % 25 == 0) {  // its log grows
       server.reset();
-      server.emplace("", "allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n");
+      server = std::make_unique<mosquitto>(
+          "", "allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n");
     }
     const auto own = seed + static_cast<std::uint32_t>(done);
     if (!round_of_kills(*server, child, own, counts).run()) {
