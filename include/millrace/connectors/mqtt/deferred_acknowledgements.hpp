@@ -30,7 +30,7 @@ class deferred_acknowledgements {
     const auto fingerprint = fingerprint_of(p.topic, p.payload);
     if (MILLRACE_UNLIKELY(!known_.empty())) {
       const auto it = known_.find(p.packet_id);
-      const bool same = it != known_.end() && p.duplicate && it->second == fingerprint;
+      const bool same = it != known_.end() && p.duplicate && it->second.fingerprint == fingerprint;
       if (it != known_.end()) known_.erase(it);
       if (same) {
         session_.acknowledge(id);
@@ -40,7 +40,7 @@ class deferred_acknowledgements {
       }
       // Repetitions come first, in their order (4.4, 4.6): what the server has not repeated before
       // a new message, it has not to repeat; its identifier may come back with equal content.
-      if (!p.duplicate) known_.clear();
+      if (!p.duplicate) forget_known();
     }
     waiting_.push_back({id, p.packet_id, fingerprint, last_cut_, false});
     ++taken_;
@@ -88,7 +88,7 @@ class deferred_acknowledgements {
   /// The connection is gone: what the server may not know to be acknowledged may come again.
   void expect_again() {
     floor_ = memory_begin();
-    for (const auto& m : confirming_) known_[m.packet] = m.fingerprint;
+    for (const auto& m : confirming_) known_[m.packet] = {m.fingerprint, true};
     confirmed_ += confirming_.size();
     confirming_.clear();
     repeated_ = 0;
@@ -111,14 +111,14 @@ class deferred_acknowledgements {
     };
     for (const auto& m : waiting_) put(m.packet, m.fingerprint);
     for (const auto& m : confirming_) put(m.packet, m.fingerprint);
-    for (const auto& [packet, fingerprint] : known_) put(packet, fingerprint);
+    for (const auto& [packet, m] : known_) put(packet, m.fingerprint);
   }
 
   void restore(snapshot_reader& from) {
     const auto n = from.count(sizeof(std::uint16_t) + sizeof(std::uint64_t));
     for (std::size_t i = 0; i < n; ++i) {
       const auto packet = from.number<std::uint16_t>();
-      known_[packet] = from.number<std::uint64_t>();
+      known_[packet] = {from.number<std::uint64_t>(), false};
     }
   }
 
@@ -142,7 +142,7 @@ class deferred_acknowledgements {
 
   void recall(std::uint64_t offset, const message& m) {
     begin_recall(offset);
-    if (m.qos != 0) known_[m.packet_id] = fingerprint_of(m.topic, m.payload);
+    if (m.qos != 0) known_[m.packet_id] = {fingerprint_of(m.topic, m.payload), false};
   }
 
   void recall_note(std::uint64_t offset, std::string_view bytes) {
@@ -161,6 +161,10 @@ class deferred_acknowledgements {
     std::uint64_t fingerprint;
     std::uint64_t begin;  // of what must be remembered while it is not confirmed: a cut
     bool repeated;        // known from before
+  };
+  struct known_message {
+    std::uint64_t fingerprint;
+    bool of_session;  // acknowledged in this life: the session answers its repetition by itself
   };
   struct cut {
     std::uint64_t id;
@@ -183,6 +187,16 @@ class deferred_acknowledgements {
     probes_.push_back({session_.ping(now), confirmed_ + confirming_.size()});
   }
 
+  // What the session has answered by itself has to be confirmed as every acknowledgement.
+  void forget_known() {
+    for (const auto& [packet, m] : known_) {
+      if (!m.of_session) continue;
+      confirming_.push_back({0, packet, m.fingerprint, floor_, true});
+      ++repeated_;
+    }
+    known_.clear();
+  }
+
   void forget_first() {
     repeated_ -= confirming_.front().repeated ? 1 : 0;
     confirming_.pop_front();
@@ -203,7 +217,7 @@ class deferred_acknowledgements {
   std::uint64_t confirmed_ = 0;          // so many have left it
   std::size_t repeated_ = 0;             // of them, known from before: they came again
   std::deque<probe> probes_;
-  std::map<std::uint16_t, std::uint64_t> known_;  // not yet seen again
+  std::map<std::uint16_t, known_message> known_;  // not yet seen again
   std::uint64_t floor_ = 0;                       // where `known_` begins in the journal
   bool recalled_ = false;
   std::deque<std::uint16_t> released_;  // to be completed under a cut to come
